@@ -1,0 +1,134 @@
+//! Text with its marks: where it was written, whether it may hold a template, whether it is secret.
+
+use crate::Span;
+use std::sync::Arc;
+
+const TRUSTED: u8 = 1;
+const SECRET: u8 = 2;
+
+/// Shared text with marks. Equality and hashing look at the text alone.
+#[derive(Clone, Default)]
+pub struct Str {
+    text: Option<Arc<str>>,
+    span: Span,
+    marks: u8,
+}
+
+impl Str {
+    /// Text without marks: not a template, not secret, written nowhere.
+    pub fn new(text: &str) -> Self {
+        Str { text: (!text.is_empty()).then(|| Arc::from(text)), span: Span::default(), marks: 0 }
+    }
+
+    /// Text written in a file that people own: trusted as a template.
+    pub fn written(text: &str, span: Span) -> Self {
+        Str { span, marks: TRUSTED, ..Str::new(text) }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        self.text.as_deref().unwrap_or("")
+    }
+
+    /// Where it was written.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Whether it may be rendered as a template.
+    pub fn is_trusted(&self) -> bool {
+        self.marks & TRUSTED != 0
+    }
+
+    /// Whether it must never be shown.
+    pub fn is_secret(&self) -> bool {
+        self.marks & SECRET != 0
+    }
+
+    /// Whether it is trusted and holds something that looks like Jinja.
+    pub fn is_template(&self) -> bool {
+        self.is_trusted() && {
+            let text = self.as_str();
+            text.contains("{{") || text.contains("{%") || text.contains("{#")
+        }
+    }
+
+    /// The same text, trusted.
+    #[must_use]
+    pub fn trusted(mut self) -> Self {
+        self.marks |= TRUSTED;
+        self
+    }
+
+    /// The same text, not trusted.
+    #[must_use]
+    pub fn untrusted(mut self) -> Self {
+        self.marks &= !TRUSTED;
+        self
+    }
+
+    /// The same text, secret.
+    #[must_use]
+    pub fn secret(mut self) -> Self {
+        self.marks |= SECRET;
+        self
+    }
+
+    /// The same text, written at `span`.
+    #[must_use]
+    pub fn at(mut self, span: Span) -> Self {
+        self.span = span;
+        self
+    }
+}
+
+impl std::ops::Deref for Str {
+    type Target = str;
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl From<&str> for Str {
+    fn from(text: &str) -> Self {
+        Str::new(text)
+    }
+}
+
+impl From<String> for Str {
+    fn from(text: String) -> Self {
+        Str { text: (!text.is_empty()).then(|| Arc::from(text)), span: Span::default(), marks: 0 }
+    }
+}
+
+impl PartialEq for Str {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Str {}
+
+impl std::hash::Hash for Str {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for Str {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Str {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl std::fmt::Debug for Str {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_secret() { f.write_str("<secret>") } else { write!(f, "{:?}", self.as_str()) }
+    }
+}
