@@ -1,0 +1,17 @@
+//! Everything that `quorate-yaml` promises, checked from outside.
+
+mod scalars;
+
+use quorate_value::{FileId, Value};
+use quorate_yaml::{Document, YamlError, parse};
+use std::path::Path;
+
+/// Reads text as a file named `/t.yml`.
+fn read(text: &str) -> Result<Document, YamlError> {
+    parse(text, FileId::register(Path::new("/t.yml"), text.into()))
+}
+
+/// The value of text that must be readable.
+fn value(text: &str) -> Value {
+    read(text).unwrap_or_else(|error| panic!("{text:?}: {}", error.report())).root.to_value()
+}
