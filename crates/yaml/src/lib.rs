@@ -11,7 +11,10 @@
 //! Not here: templates, Ansible's keywords, decryption.
 
 mod compose;
+mod de;
+mod emit;
 mod error;
+mod fields;
 mod hint;
 mod libyaml;
 mod locate;
@@ -21,7 +24,10 @@ mod scalar;
 mod timestamp;
 
 pub use compose::{Document, MAX_DEPTH, MAX_NODES, ParseOptions};
+pub use de::{Spanned, as_value};
+pub use emit::{EmitError, EmitStyle, to_yaml};
 pub use error::{Warning, YamlError};
+pub use fields::{Fields, UnknownField};
 pub use libyaml::ScalarStyle;
 pub use locate::locate;
 pub use nearest::{did_you_mean, nearest};

@@ -1,5 +1,6 @@
 //! Everything that `quorate-yaml` promises, checked from outside.
 
+mod emit;
 mod scalars;
 
 use quorate_value::{FileId, Value};
