@@ -1,5 +1,5 @@
 # One host's life, from the outside: its network, then the machine, and again after a reboot.
-# In (environment): CG, LABNS, HOSTNS, PORT, NAME, RUN, NETWORK and what machine.sh reads.
+# In (environment): CG, LABNS, HOSTNS, PORT, MAC, NAME, RUN, MACHINE_SH and what machine.sh reads.
 set -u
 echo $$ > "$CG/launcher/cgroup.procs" || exit 1
 
@@ -12,7 +12,7 @@ unplug() {
 plug() {
     # A new network namespace for every boot: no address, route or rule outlives the power switch.
     ip netns add "$HOSTNS" &&
-    ip -n "$LABNS" link add "$PORT" alias "$NAME" type veth peer name eth0 netns "$HOSTNS" &&
+    ip -n "$LABNS" link add "$PORT" alias "$NAME" type veth peer name eth0 address "$MAC" netns "$HOSTNS" &&
     ip -n "$LABNS" link set "$PORT" master "$(cat "$RUN/bridge")" up &&
     ip -n "$HOSTNS" -batch "$RUN/network"
 }

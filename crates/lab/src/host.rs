@@ -69,6 +69,7 @@ pub(crate) fn start(paths: &Paths, state: &State, host: &Host) -> Result<()> {
         .env("LABNS", paths.netns())
         .env("HOSTNS", paths.host_netns(&id))
         .env("PORT", host.port())
+        .env("MAC", host.mac())
         .env("NAME", &host.spec.name)
         .env("BASE", &state.base)
         .env("DISK", &disk)

@@ -232,7 +232,10 @@ impl Lab {
             run("ip", &["netns", "add", &netns])?;
         }
         if run("ip", &["-n", &netns, "link", "show", "br0"]).is_err() {
-            let batch = "link set lo up\nlink add br0 type bridge forward_delay 0 mcast_snooping 0\nlink set br0 up\n";
+            // With an address of its own: a bridge otherwise changes it as cables come and go.
+            let batch = "link set lo up\n\
+                         link add br0 address 02:51:00:01:00:00 type bridge forward_delay 0 mcast_snooping 0\n\
+                         link set br0 up\n";
             run_with_input("ip", &["-n", &netns, "-batch", "-"], batch)?;
         }
         let batch = address::controller_network(&state.controller, &state.reserved);

@@ -49,6 +49,11 @@ impl Host {
         format!("q{}", self.index)
     }
 
+    /// The same at every boot, as a real card's: neighbours remember it for half a minute.
+    pub(crate) fn mac(&self) -> String {
+        format!("02:51:00:00:{:02x}:{:02x}", self.index >> 8 & 0xff, self.index & 0xff)
+    }
+
     pub(crate) fn ip(&self) -> IpAddr {
         self.addresses[0].ip
     }
