@@ -81,16 +81,34 @@ struct Composer<'a> {
     errors: Vec<YamlError>,
 }
 
-/// Where a node stands.
-#[derive(Clone, Copy)]
-struct Place {
-    depth: u32,
+/// A collection whose end is still to come. They wait on a stack of their own, so that depth costs no thread its stack.
+struct Frame {
+    start: Mark,
+    anchor: Option<String>,
+    tag: Option<Arc<str>>,
     /// Below `!unsafe`.
     untrusted: bool,
+    size: Size,
+    open: Open,
+}
+
+enum Open {
+    Sequence(Vec<Node>),
+    Mapping { merged: Vec<Mapping>, own: IndexMap<Key, Entry>, slot: Slot },
+}
+
+/// What a mapping waits for.
+enum Slot {
+    Key,
+    Value(Node),
+    /// The value of `<<`.
+    Merge,
 }
 
 impl<'a> Composer<'a> {
     fn new(text: &'a str, file: FileId, options: ParseOptions) -> Self {
+        // Columns count from behind the byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Composer {
             parser: Parser::new(text),
             text,
@@ -103,7 +121,6 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// The position of libyaml counts characters without the byte order mark.
     fn span(&self, mark: Mark) -> Span {
         Span::new(self.file, mark.line.saturating_add(1), mark.column.saturating_add(1))
     }
@@ -151,67 +168,154 @@ impl<'a> Composer<'a> {
     }
 
     fn document(&mut self) -> Result<Node, YamlError> {
-        let event = self.next()?;
-        self.node(event, Place { depth: 1, untrusted: !self.options.trusted })
-    }
-
-    fn too_deep(&self, mark: Mark) -> YamlError {
-        YamlError::new(self.span(mark), format!("more than {MAX_DEPTH} levels of nesting"))
-    }
-
-    fn node(&mut self, event: Event, mut place: Place) -> Result<Node, YamlError> {
-        let Event { kind, start, end } = event;
-        let span = self.span(start);
-        if place.depth > MAX_DEPTH {
-            return Err(self.too_deep(start));
-        }
-        match kind {
-            EventKind::Alias(name) => self.alias(&name, start, end, place),
-            EventKind::Scalar { properties, text, implicit, style } => {
-                self.declare(properties.anchor.as_deref(), span)?;
-                let tag = properties.tag.map(Arc::<str>::from);
-                let untrusted = place.untrusted || tag.as_deref() == Some(tag::UNSAFE);
-                let value = self.scalar(tag.as_deref(), &text, implicit, span, untrusted);
-                let value = value.unwrap_or_else(|error| {
-                    self.errors.push(error);
-                    Value::Null
-                });
-                let written = match &value {
-                    Value::Str(it) | Value::Vault(it) if it.as_str() == text => None,
-                    _ => Some(Arc::from(text)),
-                };
-                let kind = NodeKind::Scalar(Scalar { value, style, written });
-                let node = Node { span, end: self.span(end), tag, kind };
-                self.define(properties.anchor, &node);
-                Ok(node)
+        let mut frames: Vec<Frame> = Vec::new();
+        loop {
+            let Event { kind, start, end } = self.next()?;
+            let span = self.span(start);
+            let depth = frames.len() as u32 + 1;
+            let untrusted = frames.last().map_or(!self.options.trusted, |frame| frame.untrusted);
+            let slot = match frames.last_mut().map(|frame| &mut frame.open) {
+                Some(Open::Mapping { slot, .. }) => Some(slot),
+                _ => None,
+            };
+            if let Some(slot @ Slot::Key) = slot
+                && is_merge(&kind)
+            {
+                *slot = Slot::Merge;
+                continue;
             }
-            EventKind::SequenceStart(properties) => {
-                let Properties { anchor, tag } = properties;
-                self.declare(anchor.as_deref(), span)?;
-                let tag = self.collection_tag(tag, false, span);
-                place.untrusted |= tag.as_deref() == Some(tag::UNSAFE);
-                let (items, end) = self.sequence(place)?;
+            let is_key =
+                matches!(frames.last(), Some(Frame { open: Open::Mapping { slot: Slot::Key, .. }, .. }));
+            let node = match kind {
+                EventKind::SequenceStart(_) | EventKind::MappingStart(_) if depth > MAX_DEPTH => {
+                    return Err(Self::too_deep(span));
+                }
+                EventKind::SequenceStart(properties) => {
+                    frames.push(self.open(properties, start, untrusted, false)?);
+                    continue;
+                }
+                EventKind::MappingStart(properties) => {
+                    frames.push(self.open(properties, start, untrusted, true)?);
+                    continue;
+                }
+                EventKind::SequenceEnd | EventKind::MappingEnd => match frames.pop() {
+                    Some(frame) => self.close(frame, end)?,
+                    None => return Err(YamlError::new(span, "a value is expected here")),
+                },
+                EventKind::Alias(name) => self.alias(&name, start, end, depth)?,
+                EventKind::Scalar { properties: Properties { anchor, tag }, text, implicit, style } => {
+                    self.declare(anchor.as_deref(), span)?;
+                    // `!` alone is no tag: it leaves the choice to the text.
+                    let tag = tag.filter(|tag| tag != "!").map(Arc::<str>::from);
+                    let untrusted = untrusted || tag.as_deref() == Some(tag::UNSAFE);
+                    let value = if is_key && implicit && text == "=" {
+                        // `=` means itself where it is a key.
+                        Ok(self.text("=", span, untrusted))
+                    } else {
+                        self.scalar(tag.as_deref(), &text, implicit, span, untrusted)
+                    };
+                    let value = value.unwrap_or_else(|error| {
+                        self.errors.push(error);
+                        Value::Null
+                    });
+                    let written = match &value {
+                        Value::Str(it) | Value::Vault(it) if it.as_str() == text => None,
+                        _ => Some(Arc::from(text)),
+                    };
+                    let kind = NodeKind::Scalar(Scalar { value, style, written });
+                    let node = Node { span, end: self.span(end), tag, kind };
+                    self.define(anchor, &node);
+                    node
+                }
+                _ => return Err(YamlError::new(span, "a value is expected here")),
+            };
+            match frames.last_mut() {
+                None => return Ok(node),
+                Some(frame) => self.place(frame, node),
+            }
+        }
+    }
+
+    fn too_deep(span: Span) -> YamlError {
+        YamlError::new(span, format!("more than {MAX_DEPTH} levels of nesting"))
+    }
+
+    fn open(
+        &mut self,
+        properties: Properties,
+        start: Mark,
+        untrusted: bool,
+        mapping: bool,
+    ) -> Result<Frame, YamlError> {
+        let Properties { anchor, tag } = properties;
+        let span = self.span(start);
+        self.declare(anchor.as_deref(), span)?;
+        let tag = self.collection_tag(tag, mapping, span);
+        let untrusted = untrusted || tag.as_deref() == Some(tag::UNSAFE);
+        let open = if mapping {
+            Open::Mapping { merged: Vec::new(), own: IndexMap::new(), slot: Slot::Key }
+        } else {
+            Open::Sequence(Vec::new())
+        };
+        Ok(Frame { start, anchor, tag, untrusted, size: Size { nodes: 1, height: 0 }, open })
+    }
+
+    /// Puts a node where its collection waits for one.
+    fn place(&mut self, frame: &mut Frame, node: Node) {
+        frame.size.add(node.size());
+        match &mut frame.open {
+            Open::Sequence(items) => items.push(node),
+            Open::Mapping { merged, own, slot } => match std::mem::replace(slot, Slot::Key) {
+                Slot::Key => *slot = Slot::Value(node),
+                Slot::Merge => self.merge(&node, merged),
+                Slot::Value(key) => {
+                    let Some(name) = self.hashable(&key, frame.start) else { return };
+                    let second = key.span;
+                    if let Some(first) = own.insert(name.clone(), Entry { key, value: node }) {
+                        self.warnings.push(Warning::DuplicateKey {
+                            key: quorate_value::str_of(&name.to_value()),
+                            first: first.key.span,
+                            second,
+                        });
+                    }
+                }
+            },
+        }
+    }
+
+    fn close(&mut self, frame: Frame, end: Mark) -> Result<Node, YamlError> {
+        let Frame { start, anchor, tag, mut size, open, .. } = frame;
+        let span = self.span(start);
+        size.height += 1;
+        let kind = match open {
+            Open::Sequence(items) => {
                 let pairs = matches!(tag.as_deref(), Some(tag::OMAP | tag::PAIRS));
                 if pairs && items.iter().any(|item| item.as_mapping().is_none_or(|pair| pair.len() != 1)) {
-                    self.errors
-                        .push(YamlError::new(span, "every item of this list must be a mapping of one key"));
+                    let message = "every item of this list must be a mapping of one key";
+                    self.errors.push(YamlError::new(span, message));
                 }
-                let node = Node { span, end: self.span(end), tag, kind: NodeKind::Sequence(items) };
-                self.define(anchor, &node);
-                Ok(node)
+                NodeKind::Sequence(Sequence { items: Arc::new(items), size })
             }
-            EventKind::MappingStart(properties) => {
-                let Properties { anchor, tag } = properties;
-                self.declare(anchor.as_deref(), span)?;
-                let tag = self.collection_tag(tag, true, span);
-                place.untrusted |= tag.as_deref() == Some(tag::UNSAFE);
-                let (mapping, end) = self.mapping(place, start)?;
-                let node = Node { span, end: self.span(end), tag, kind: NodeKind::Mapping(mapping) };
-                self.define(anchor, &node);
-                Ok(node)
+            Open::Mapping { merged, own, .. } => {
+                let entries = if merged.is_empty() {
+                    own
+                } else {
+                    let mut entries = IndexMap::new();
+                    for mapping in &merged {
+                        self.repeat(mapping.len() as u64, span)?;
+                        entries
+                            .extend(mapping.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+                    }
+                    // What the mapping says itself wins; merged keys keep their places, as in PyYAML.
+                    entries.extend(own);
+                    entries
+                };
+                NodeKind::Mapping(Mapping { entries: Arc::new(entries), size })
             }
-            _ => Err(YamlError::new(span, "a value is expected here")),
-        }
+        };
+        let node = Node { span, end: self.span(end), tag, kind };
+        self.define(anchor, &node);
+        Ok(node)
     }
 
     /// An anchor is known from its start, so that an alias inside can be told from one to nothing.
@@ -231,7 +335,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn alias(&mut self, name: &str, start: Mark, end: Mark, place: Place) -> Result<Node, YamlError> {
+    fn alias(&mut self, name: &str, start: Mark, end: Mark, depth: u32) -> Result<Node, YamlError> {
         let span = self.span(start);
         let Some(anchor) = self.anchors.get(name) else {
             let known = self.anchors.keys().map(String::as_str);
@@ -249,8 +353,8 @@ impl<'a> Composer<'a> {
         };
         let mut node = node.clone();
         let size = node.size();
-        if place.depth + size.height > MAX_DEPTH + 1 {
-            return Err(self.too_deep(start));
+        if depth + size.height > MAX_DEPTH + 1 {
+            return Err(Self::too_deep(span));
         }
         self.repeat(size.nodes, span)?;
         node.end = self.span(end);
@@ -270,92 +374,16 @@ impl<'a> Composer<'a> {
         Ok(())
     }
 
-    fn sequence(&mut self, place: Place) -> Result<(Sequence, Mark), YamlError> {
-        let inner = Place { depth: place.depth + 1, ..place };
-        let mut items = Vec::new();
-        let mut size = Size { nodes: 1, height: 0 };
-        loop {
-            let event = self.next()?;
-            if matches!(event.kind, EventKind::SequenceEnd) {
-                size.height += 1;
-                return Ok((Sequence { items: Arc::new(items), size }, event.end));
-            }
-            let item = self.node(event, inner)?;
-            size.add(item.size());
-            items.push(item);
-        }
-    }
-
-    fn mapping(&mut self, place: Place, start: Mark) -> Result<(Mapping, Mark), YamlError> {
-        let inner = Place { depth: place.depth + 1, ..place };
-        let mut merged: Vec<Mapping> = Vec::new();
-        let mut own: IndexMap<Key, Entry> = IndexMap::new();
-        let mut size = Size { nodes: 1, height: 0 };
-        let end = loop {
-            let event = self.next()?;
-            if matches!(event.kind, EventKind::MappingEnd) {
-                break event.end;
-            }
-            let key_mark = event.start;
-            if is_merge(&event) {
-                let event = self.next()?;
-                let value = self.node(event, inner)?;
-                size.add(value.size());
-                self.merge(&value, &mut merged);
-                continue;
-            }
-            let key = self.key(event, inner)?;
-            let event = self.next()?;
-            let value = self.node(event, inner)?;
-            let Some(name) = self.hashable(&key, start, key_mark) else { continue };
-            size.add(key.size());
-            size.add(value.size());
-            let second = key.span;
-            if let Some(first) = own.insert(name.clone(), Entry { key, value }) {
-                self.warnings.push(Warning::DuplicateKey {
-                    key: quorate_value::str_of(&name.to_value()),
-                    first: first.key.span,
-                    second,
-                });
-            }
-        };
-        size.height += 1;
-        let entries = if merged.is_empty() {
-            own
-        } else {
-            let mut entries = IndexMap::new();
-            for mapping in &merged {
-                self.repeat(mapping.len() as u64, self.span(start))?;
-                entries.extend(mapping.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())));
-            }
-            // What the mapping says itself wins; merged keys keep their places, as in PyYAML.
-            entries.extend(own);
-            entries
-        };
-        Ok((Mapping { entries: Arc::new(entries), size }, end))
-    }
-
-    /// `=` means itself where it is a key.
-    fn key(&mut self, event: Event, place: Place) -> Result<Node, YamlError> {
-        let before = self.errors.len();
-        let default = matches!(&event.kind, EventKind::Scalar { text, implicit: true, .. } if text == "=");
-        let mut node = self.node(event, place)?;
-        if default && let NodeKind::Scalar(scalar) = &mut node.kind {
-            self.errors.truncate(before);
-            scalar.value = self.text("=", node.span, place.untrusted);
-        }
-        Ok(node)
-    }
-
-    fn hashable(&mut self, key: &Node, mapping: Mark, mark: Mark) -> Option<Key> {
+    fn hashable(&mut self, key: &Node, mapping: Mark) -> Option<Key> {
         let name = key.as_scalar().and_then(|scalar| Key::of(&scalar.value));
         if name.is_none() {
             let error = YamlError::new(key.span, format!("{} cannot be a key", key.describe()));
             // `{{ x }}` reads as a mapping whose only key is the mapping `{x: null}`.
-            let template = mark.line == mapping.line && mark.column == mapping.column + 1;
+            let outer = self.span(mapping);
+            let template = key.span.line == outer.line && key.span.column == outer.column + 1;
             self.errors.push(if template && key.as_mapping().is_some() {
                 let written = hint::template_at(self.text, mapping.line as usize, mapping.column as usize);
-                YamlError::new(self.span(mapping), "a value that starts with `{{` must be in quotes")
+                YamlError::new(outer, "a value that starts with `{{` must be in quotes")
                     .hint(format!("Write \"{written}\"."))
             } else {
                 error
@@ -397,7 +425,7 @@ impl<'a> Composer<'a> {
     }
 
     fn collection_tag(&mut self, tag: Option<String>, mapping: bool, span: Span) -> Option<Arc<str>> {
-        let tag = tag?;
+        let tag = tag.filter(|tag| tag != "!")?;
         let found = if mapping { "a mapping" } else { "a list" };
         let wrong =
             |wanted: &str| YamlError::new(span, format!("`{tag}` needs {wanted}, but this is {found}"));
@@ -499,8 +527,8 @@ impl Size {
     }
 }
 
-fn is_merge(event: &Event) -> bool {
-    match &event.kind {
+fn is_merge(kind: &EventKind) -> bool {
+    match kind {
         EventKind::Scalar { properties, text, implicit, .. } => match properties.tag.as_deref() {
             None => *implicit && text == "<<",
             Some(tag) => tag.strip_prefix(tag::PREFIX) == Some("merge"),

@@ -52,7 +52,13 @@ impl YamlError {
     pub(crate) fn all(errors: Vec<YamlError>) -> Option<YamlError> {
         let mut errors = errors.into_iter();
         let mut first = errors.next()?;
-        first.inner.others.extend(errors);
+        for error in errors {
+            // Broken syntax is often found twice: as a value that makes no sense, and as what follows it.
+            let same = |other: &YamlError| other.span() == error.span() && other.message() == error.message();
+            if !same(&first) && !first.inner.others.iter().any(same) {
+                first.inner.others.push(error);
+            }
+        }
         Some(first)
     }
 

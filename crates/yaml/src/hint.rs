@@ -16,7 +16,7 @@ fn line(text: &str, number: usize) -> &str {
 pub(crate) fn template_at(text: &str, number: usize, column: usize) -> String {
     let rest: String = line(text, number).chars().skip(column).collect();
     let rest = rest.split(" #").next().unwrap_or("").trim();
-    if rest.contains("}}") { rest.replace('"', "'") } else { "{{ … }}".to_owned() }
+    if rest.contains("}}") || rest.contains("%}") { rest.replace('"', "'") } else { "{{ … }}".to_owned() }
 }
 
 /// Place of a byte offset.
@@ -138,7 +138,8 @@ fn of_problem(problem: &Problem, text: &str, mark: Mark) -> Option<Advice> {
             if found == '\t' {
                 return at("a tab stands where a value should start", "Use spaces in place of tabs.");
             }
-            at(&format!("text cannot start with `{found}` outside quotes"), "Put the value in quotes.")
+            let found = if found == '`' { "a backquote".to_owned() } else { format!("`{found}`") };
+            at(&format!("text cannot start with {found} outside quotes"), "Put the value in quotes.")
         }
         "mapping values are not allowed in this context" => {
             let (start, _) = body(shown);
@@ -151,6 +152,8 @@ fn of_problem(problem: &Problem, text: &str, mark: Mark) -> Option<Advice> {
                 )
             } else if let Some((line, column, name)) = missing_space_above(text, mark.line) {
                 Some(missing_space_advice(line, column, name))
+            } else if let Some(advice) = no_colon_above(text, mark.line) {
+                Some(advice)
             } else {
                 at(
                     "a key is not expected here",
@@ -236,6 +239,17 @@ fn missing_space_above(text: &str, number: u32) -> Option<(u32, usize, &str)> {
     missing_space(line(text, above as usize)).map(|(column, name)| (above, column, name))
 }
 
+/// A line of plain text where a key should be: `foo` above `a: 1`.
+fn no_colon_above(text: &str, number: u32) -> Option<Advice> {
+    let above = number.checked_sub(1)?;
+    let (column, rest) = body(line(text, above as usize));
+    let plain = rest.chars().next().is_some_and(char::is_alphanumeric) && !rest.contains([':', '#']);
+    plain.then(|| {
+        let message = "this line is neither `key: value` nor a list item";
+        Advice::at(above, column, message, format!("Write `{}: …`, or remove the line.", rest.trim_end()))
+    })
+}
+
 fn missing_space_advice(line: u32, column: usize, name: &str) -> Advice {
     Advice::at(
         line,
@@ -243,6 +257,19 @@ fn missing_space_advice(line: u32, column: usize, name: &str) -> Advice {
         format!("a space is missing behind the colon of `{name}:`"),
         format!("Write `{name}: ` with a space."),
     )
+}
+
+/// What began at the place that libyaml names as context; nothing where that helps nobody.
+fn began(what: &str) -> Option<&'static str> {
+    Some(match what {
+        "while parsing a block mapping" | "while parsing a flow mapping" => "the mapping starts here",
+        "while parsing a block collection" | "while parsing a flow sequence" => "the list starts here",
+        "while scanning a block scalar" => "the block of text starts here",
+        "while scanning a quoted scalar" | "while parsing a quoted scalar" => "the quoted text starts here",
+        "while scanning a directive" => "the directive starts here",
+        "while scanning an anchor" | "while scanning an alias" => "the name starts here",
+        _ => return None,
+    })
 }
 
 /// The error to show for what libyaml refused.
@@ -264,21 +291,18 @@ pub(crate) fn explain(problem: &Problem, text: &str, file: FileId) -> YamlError 
         // The start of the broken thing is only worth a look when it is the same or the line above.
         (mark.line.abs_diff(start.line) <= 1).then(|| on_line(text, start.line))?
     });
-    match near.or_else(|| of_problem(problem, text, mark)) {
-        Some(Advice { mark: at, message, hint }) => {
-            let error = YamlError::new(span(at), message).hint(hint);
-            match &problem.context {
-                Some((what, start)) if *start != at && !what.is_empty() => error.context(span(*start), what),
-                _ if at != mark => error.context(span(mark), "it is noticed here"),
-                _ => error,
-            }
-        }
-        None => {
-            let error = YamlError::new(span(mark), &problem.problem);
-            match &problem.context {
-                Some((what, start)) => error.context(span(*start), what),
-                None => error,
-            }
-        }
+    let began = problem.context.as_ref().and_then(|(what, start)| Some((*start, began(what)?)));
+    let Some(Advice { mark: at, message, hint }) = near.or_else(|| of_problem(problem, text, mark)) else {
+        let error = YamlError::new(span(mark), &problem.problem);
+        return match began {
+            Some((start, what)) => error.context(span(start), what),
+            None => error,
+        };
+    };
+    let error = YamlError::new(span(at), message).hint(hint);
+    match began {
+        Some((start, what)) if start != at => error.context(span(start), what),
+        _ if at.line != mark.line => error.context(span(mark), "it is noticed here"),
+        _ => error,
     }
 }

@@ -1,7 +1,13 @@
 //! Everything that `quorate-yaml` promises, checked from outside.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
+mod documents;
 mod emit;
+mod errors;
+mod laws;
 mod scalars;
+mod typed;
 
 use quorate_value::{FileId, Value};
 use quorate_yaml::{Document, YamlError, parse};
