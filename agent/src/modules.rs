@@ -1,0 +1,80 @@
+//! All modules. To add one: a file, its `mod` line, its line in [`MODULES`]; both lists are sorted.
+
+pub mod command;
+pub mod detached;
+pub mod ping;
+pub mod stat;
+
+use crate::module::Module;
+
+/// The one registration table.
+#[rustfmt::skip] // one line a module, so that additions never collide
+pub const MODULES: &[&dyn Module] = &[
+    &command::CommandModule,
+    &ping::Ping,
+    &command::Shell,
+    &stat::Stat,
+];
+
+/// The module of this name: short, `ansible.builtin.NAME`, `ansible.legacy.NAME`, or with its own collection.
+pub fn find(name: &str) -> Option<&'static dyn Module> {
+    let (collection, short) = match name.rsplit_once('.') {
+        Some((collection, short)) => (Some(collection), short),
+        None => (None, name),
+    };
+    MODULES.iter().copied().find(|module| {
+        let spec = module.spec();
+        let named = spec.name == short || spec.aliases.contains(&short);
+        named
+            && collection
+                .is_none_or(|c| c == spec.collection || matches!(c, "ansible.builtin" | "ansible.legacy"))
+    })
+}
+
+/// The name that `name` most likely meant.
+pub fn nearest(name: &str) -> Option<&'static str> {
+    let short = name.rsplit('.').next().unwrap_or(name);
+    let names =
+        MODULES.iter().flat_map(|m| std::iter::once(m.spec().name).chain(m.spec().aliases.iter().copied()));
+    crate::args::nearest(short, names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Lit, Param};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_table_is_sorted_and_names_are_unique() {
+        let names: Vec<_> = MODULES.iter().map(|module| module.spec().name).collect();
+        let mut seen = BTreeSet::new();
+        for module in MODULES {
+            for name in std::iter::once(module.spec().name).chain(module.spec().aliases.iter().copied()) {
+                assert!(seen.insert(name), "{name} twice");
+            }
+        }
+        assert!(!names.is_empty());
+    }
+
+    #[test]
+    fn every_parameter_is_documented_and_consistent() {
+        fn look(module: &str, param: &Param) {
+            assert!(!param.doc.is_empty(), "{module}.{} has no documentation", param.name);
+            assert!(
+                !(param.required && param.default != Lit::None),
+                "{module}.{}: required with a default",
+                param.name
+            );
+            if let (Lit::Str(text), false) = (param.default, param.choices.is_empty()) {
+                assert!(param.choices.contains(&text), "{module}.{}: default is no choice", param.name);
+            }
+            param.options.iter().for_each(|option| look(module, option));
+        }
+        for module in MODULES {
+            let spec = module.spec();
+            assert!(!spec.summary.is_empty(), "{} has no summary", spec.name);
+            spec.all_params().filter(|p| !p.name.starts_with('_')).for_each(|param| look(spec.name, param));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Jobs of one connection: which run, which wait for another, which ended how.
+
+use super::{Replies, Spools};
+use crate::module::{ContentProvider, Failure};
+use crate::protocol::{CHUNK, Job, Reply};
+use crate::system::process::{Cancel, errno};
+use quorate_value::{Dict, Value, dict};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Jobs that run at once on one host; more wait their turn.
+const AT_ONCE: usize = 32;
+
+/// Panics and stack use of modules stay within their thread.
+const STACK: usize = 8 << 20;
+
+pub(crate) struct Jobs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    replies: Replies,
+    spools: Arc<Spools>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<(u64, Job)>,
+    /// Jobs by the one they wait for.
+    waiting: BTreeMap<u64, Vec<(u64, Job)>>,
+    running: HashMap<u64, Cancel>,
+    /// Whether it went well, for `after`.
+    ended: HashMap<u64, bool>,
+    stopped: bool,
+}
+
+impl Jobs {
+    pub(crate) fn new(replies: Replies, spools: Arc<Spools>) -> Self {
+        Jobs { shared: Arc::new(Shared { replies, spools, state: Mutex::default() }) }
+    }
+
+    pub(crate) fn run(&self, id: u64, job: Job) {
+        let mut state = self.shared.state();
+        match job.after {
+            Some(before) if !state.ended.contains_key(&before) => {
+                if state.knows(before) {
+                    state.waiting.entry(before).or_default().push((id, job));
+                } else {
+                    drop(state);
+                    self.shared
+                        .finish(id, Failure::new(format!("job {before} is not known here")).into_result());
+                }
+                return;
+            }
+            Some(before) if state.ended.get(&before) == Some(&false) => {
+                drop(state);
+                self.shared.finish(id, skipped(before));
+                return;
+            }
+            _ => state.ready.push_back((id, job)),
+        }
+        drop(state);
+        self.shared.start();
+    }
+
+    pub(crate) fn cancel(&self, id: u64) {
+        let mut state = self.shared.state();
+        if let Some(cancel) = state.running.get(&id) {
+            cancel.cancel();
+            return;
+        }
+        let before = state.ready.len();
+        state.ready.retain(|(other, _)| *other != id);
+        let mut found = state.ready.len() < before;
+        for queue in state.waiting.values_mut() {
+            let before = queue.len();
+            queue.retain(|(other, _)| *other != id);
+            found |= queue.len() < before;
+        }
+        drop(state);
+        if found {
+            self.shared.finish(id, Failure::new("cancelled").into_result());
+        }
+    }
+
+    /// Streams a file back.
+    pub(crate) fn read(&self, id: u64, path: String, offset: u64) {
+        let cancel = Cancel::default();
+        self.shared.state().running.insert(id, cancel.clone());
+        let shared = Arc::clone(&self.shared);
+        let work = move || {
+            let sent = stream(&shared.replies, id, &path, offset, &cancel);
+            shared.state().running.remove(&id);
+            if let Err(error) = sent {
+                let failure = Failure::new(format!("could not read {path}: {}", errno(&error)));
+                shared.replies.send(&Reply::Done { id, result: failure.into_result() });
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().spawn(work) {
+            self.shared.replies.send(&Reply::Done { id, result: no_thread(&error) });
+        }
+    }
+
+    /// Kills what runs and starts nothing more.
+    pub(crate) fn stop(&self) {
+        let mut state = self.shared.state();
+        state.stopped = true;
+        state.ready.clear();
+        state.waiting.clear();
+        state.running.values().for_each(Cancel::cancel);
+    }
+}
+
+impl State {
+    fn knows(&self, id: u64) -> bool {
+        self.running.contains_key(&id)
+            || self.ready.iter().any(|(other, _)| *other == id)
+            || self.waiting.values().flatten().any(|(other, _)| *other == id)
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts what may start.
+    fn start(self: &Arc<Self>) {
+        loop {
+            let (id, job, cancel) = {
+                let mut state = self.state();
+                if state.stopped || state.running.len() >= AT_ONCE {
+                    return;
+                }
+                let Some((id, job)) = state.ready.pop_front() else { return };
+                let cancel = Cancel::default();
+                state.running.insert(id, cancel.clone());
+                (id, job, cancel)
+            };
+            let shared = Arc::clone(self);
+            let work = move || shared.work(id, job, &cancel);
+            if let Err(error) = std::thread::Builder::new().stack_size(STACK).spawn(work) {
+                self.finish(id, no_thread(&error));
+            }
+        }
+    }
+
+    fn work(self: &Arc<Self>, id: u64, job: Job, cancel: &Cancel) {
+        let provider = super::spool::ForJob { id, spools: Arc::clone(&self.spools) };
+        let provider: Arc<dyn ContentProvider> = Arc::new(provider);
+        match crate::module::run(job, provider, cancel) {
+            Ok(result) => self.finish(id, result),
+            Err(panic) => {
+                self.replies.send(&Reply::Panicked { id, message: panic.to_string() });
+                self.settle(id, false);
+            }
+        }
+        self.start();
+    }
+
+    fn finish(self: &Arc<Self>, id: u64, result: Dict) {
+        let bad = |key: &str| result.get(key).is_some_and(Value::is_truthy);
+        let well = !bad("failed") && !bad("_skipped_after");
+        self.replies.send(&Reply::Done { id, result });
+        self.settle(id, well);
+    }
+
+    /// Notes how a job ended, and moves those that waited for it.
+    fn settle(self: &Arc<Self>, id: u64, well: bool) {
+        let mut state = self.state();
+        state.running.remove(&id);
+        state.ended.insert(id, well);
+        let next = state.waiting.remove(&id).unwrap_or_default();
+        if well {
+            state.ready.extend(next);
+            drop(state);
+            self.start();
+        } else {
+            drop(state);
+            for (later, _) in next {
+                self.finish(later, skipped(id));
+            }
+        }
+    }
+}
+
+fn skipped(before: u64) -> Dict {
+    dict! {
+        "changed" => false,
+        "skipped" => true,
+        "_skipped_after" => before,
+        "skip_reason" => "an earlier task of this host failed",
+    }
+}
+
+fn no_thread(error: &std::io::Error) -> Dict {
+    Failure::new(format!("the host cannot start another thread: {}", errno(error))).into_result()
+}
+
+fn stream(replies: &Replies, id: u64, path: &str, offset: u64, cancel: &Cancel) -> std::io::Result<()> {
+    let mut file = std::fs::File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(std::io::Error::from_raw_os_error(rustix::io::Errno::ISDIR.raw_os_error()));
+    }
+    file.seek(SeekFrom::Start(offset))?;
+    let mut pending: Option<Vec<u8>> = None;
+    while !cancel.is_cancelled() {
+        let mut data = Vec::with_capacity(CHUNK);
+        (&mut file).take(CHUNK as u64).read_to_end(&mut data)?;
+        let end = data.is_empty();
+        if let Some(before) = pending.take() {
+            replies.send(&Reply::Chunk { id, data: before, last: end });
+        } else if end {
+            replies.send(&Reply::Chunk { id, data: Vec::new(), last: true });
+        }
+        if end {
+            return Ok(());
+        }
+        pending = Some(data);
+    }
+    Err(std::io::Error::other("cancelled"))
+}

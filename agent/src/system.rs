@@ -1,0 +1,10 @@
+//! What modules share: files, users, processes, the operating system.
+//!
+//! **Invariant:** the only place that starts processes, and the only one where `unsafe` may be opened, file by file.
+
+pub mod clock;
+pub mod files;
+pub mod glob;
+pub mod process;
+pub mod shlex;
+pub mod users;
