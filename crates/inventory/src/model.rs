@@ -1,0 +1,608 @@
+//! Groups and hosts: who belongs where.
+//!
+//! In: calls of the sources while loading, of `add_host` and `group_by` while running. Out: memberships, depths, order.
+//!
+//! **Invariant:** groups form no cycle; `all` and `ungrouped` always exist; ids stay valid for the life of the inventory.
+//!
+//! Not here: which value of a variable wins (`merge`), what a pattern matches (`pattern`).
+
+use crate::error::{InventoryError, Warning};
+use crate::merge::{GroupSet, Shared};
+use crate::options::{GroupNames, Options};
+use crate::var_files::VarFiles;
+use crate::vars::{Vars, is_variable_name};
+use indexmap::{IndexMap, IndexSet};
+use quorate_value::{Dict, Key, Span, Value};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// A host of one inventory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HostId(pub(crate) u32);
+
+/// A group of one inventory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupId(pub(crate) u32);
+
+/// The names that mean this machine even where no inventory has them.
+pub const LOCALHOST: [&str; 3] = ["127.0.0.1", "localhost", "::1"];
+
+const FIRST_IMPLICIT: u32 = u32::MAX - 3;
+
+/// A host.
+#[derive(Debug)]
+pub struct Host {
+    pub(crate) name: Arc<str>,
+    /// Groups that name it, without their parents.
+    pub(crate) groups: Vec<GroupId>,
+    pub(crate) vars: Vars,
+    pub(crate) implicit: bool,
+    /// The source that named it first.
+    pub(crate) source: Option<Arc<Source>>,
+    pub(crate) span: Span,
+    /// Index into the group sets.
+    pub(crate) set: usize,
+    pub(crate) merged: OnceLock<Shared<Dict>>,
+}
+
+impl Host {
+    /// Its name, `inventory_hostname`.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether no inventory names it: the `localhost` that is always there.
+    pub fn is_implicit(&self) -> bool {
+        self.implicit
+    }
+
+    /// Where the inventory names it first.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Variables that inventory sources give to it (not `host_vars/`, not its groups).
+    pub fn vars(&self) -> &Vars {
+        &self.vars
+    }
+
+    /// The source that named it first.
+    pub fn source(&self) -> Option<&Source> {
+        self.source.as_deref()
+    }
+}
+
+/// A group.
+#[derive(Debug, Default)]
+pub struct Group {
+    pub(crate) name: Arc<str>,
+    pub(crate) children: IndexSet<GroupId>,
+    pub(crate) parents: Vec<GroupId>,
+    pub(crate) hosts: IndexSet<HostId>,
+    pub(crate) vars: Vars,
+    pub(crate) depth: u32,
+    pub(crate) priority: i64,
+    pub(crate) span: Span,
+}
+
+impl Group {
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its children, in order.
+    pub fn children(&self) -> impl Iterator<Item = GroupId> {
+        self.children.iter().copied()
+    }
+
+    /// Its parents.
+    pub fn parents(&self) -> &[GroupId] {
+        &self.parents
+    }
+
+    /// The hosts it names itself, without those of its children.
+    pub fn own_hosts(&self) -> impl Iterator<Item = HostId> {
+        self.hosts.iter().copied()
+    }
+
+    /// Variables that inventory sources give to it (not `group_vars/`).
+    pub fn vars(&self) -> &Vars {
+        &self.vars
+    }
+
+    /// The longest way from `all`.
+    pub fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// `ansible_group_priority`, 1 unless set.
+    pub fn priority(&self) -> i64 {
+        self.priority
+    }
+
+    /// Where the inventory names it first.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+}
+
+/// Where hosts and groups came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The path, made absolute, or the list of hosts as given.
+    pub text: String,
+    /// The directory of `group_vars/` and `host_vars/` beside it; nothing for lists of hosts.
+    pub directory: Option<PathBuf>,
+}
+
+/// Groups, hosts and their variables.
+#[derive(Debug)]
+pub struct Inventory {
+    pub(crate) groups: IndexMap<Arc<str>, Group>,
+    pub(crate) hosts: IndexMap<Arc<str>, Host>,
+    pub(crate) implicit: Vec<Host>,
+    /// The host that `localhost` and its other names mean where they are not hosts themselves.
+    pub(crate) localhost: OnceLock<HostId>,
+    pub(crate) sets: IndexMap<Vec<GroupId>, GroupSet>,
+    pub(crate) sources: Vec<Arc<Source>>,
+    pub(crate) options: Options,
+    pub(crate) files: VarFiles,
+    pub(crate) warnings: Vec<Warning>,
+    /// The source being read; hosts remember it.
+    pub(crate) current: Option<Arc<Source>>,
+    pub(crate) magic_groups: OnceLock<Value>,
+}
+
+impl Inventory {
+    /// An inventory with nothing in it but `all`, `ungrouped` and the implicit localhost.
+    pub fn new(options: Options) -> Self {
+        let mut inventory = Inventory {
+            groups: IndexMap::new(),
+            hosts: IndexMap::new(),
+            implicit: Vec::new(),
+            localhost: OnceLock::new(),
+            sets: IndexMap::new(),
+            sources: Vec::new(),
+            files: VarFiles::new(&options),
+            options,
+            warnings: Vec::new(),
+            current: None,
+            magic_groups: OnceLock::new(),
+        };
+        inventory.clear();
+        inventory
+    }
+
+    /// Forgets all groups and hosts.
+    pub(crate) fn clear(&mut self) {
+        self.groups.clear();
+        self.hosts.clear();
+        self.localhost = OnceLock::new();
+        let all = self.group_named("all", Span::default());
+        let ungrouped = self.group_named("ungrouped", Span::default());
+        self.link(all, ungrouped, Span::default()).expect("two groups make no loop");
+        let behaviour = self.options.hash_behaviour;
+        self.implicit = LOCALHOST
+            .iter()
+            .map(|name| {
+                let mut vars = Vars::new();
+                vars.set("ansible_connection", Value::from("local"), Span::default(), behaviour);
+                let python = self.options.implicit_python.as_str();
+                vars.set("ansible_python_interpreter", Value::from(python), Span::default(), behaviour);
+                Host {
+                    name: Arc::from(*name),
+                    groups: Vec::new(),
+                    vars,
+                    implicit: true,
+                    source: None,
+                    span: Span::default(),
+                    set: 0,
+                    merged: OnceLock::new(),
+                }
+            })
+            .collect();
+        self.reconcile();
+    }
+
+    /// A host by id.
+    pub fn host(&self, id: HostId) -> &Host {
+        match id.0.checked_sub(FIRST_IMPLICIT) {
+            Some(implicit) => &self.implicit[implicit as usize],
+            None => &self.hosts[id.0 as usize],
+        }
+    }
+
+    /// A group by id.
+    pub fn group(&self, id: GroupId) -> &Group {
+        &self.groups[id.0 as usize]
+    }
+
+    /// The name of a host.
+    pub fn host_name(&self, id: HostId) -> &Arc<str> {
+        &self.host(id).name
+    }
+
+    /// The host of this name. `localhost` and its other names always exist.
+    pub fn host_id(&self, name: &str) -> Option<HostId> {
+        self.hosts.get_index_of(name).map(|index| HostId(index as u32)).or_else(|| {
+            let place = LOCALHOST.iter().position(|local| *local == name)?;
+            Some(*self.localhost.get_or_init(|| HostId(FIRST_IMPLICIT + place as u32)))
+        })
+    }
+
+    /// The group of this name.
+    pub fn group_id(&self, name: &str) -> Option<GroupId> {
+        self.groups.get_index_of(name).map(|index| GroupId(index as u32))
+    }
+
+    /// All hosts that inventory sources name, in order.
+    pub fn hosts(&self) -> impl ExactSizeIterator<Item = HostId> + use<> {
+        (0..self.hosts.len() as u32).map(HostId)
+    }
+
+    /// All groups, in order.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = GroupId> + use<> {
+        (0..self.groups.len() as u32).map(GroupId)
+    }
+
+    /// The group that contains all others.
+    pub fn all(&self) -> GroupId {
+        GroupId(0)
+    }
+
+    /// The group of hosts in no other group.
+    pub fn ungrouped(&self) -> GroupId {
+        GroupId(1)
+    }
+
+    /// Sources that were given, in order.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.sources.iter().map(Arc::as_ref)
+    }
+
+    /// The options it was made with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Hosts of a group and of the groups below it, in Ansible's order: its own first, then level by level.
+    pub fn hosts_of(&self, group: GroupId) -> Vec<HostId> {
+        let mut order = IndexSet::from([group]);
+        let mut next = 0;
+        while let Some(&group) = order.get_index(next) {
+            order.extend(self.group(group).children.iter().copied());
+            next += 1;
+        }
+        let mut hosts = IndexSet::new();
+        for group in order {
+            hosts.extend(self.group(group).hosts.iter().copied());
+        }
+        hosts.into_iter().collect()
+    }
+
+    /// All groups above a group, itself not counted.
+    pub(crate) fn ancestors(&self, group: GroupId) -> IndexSet<GroupId> {
+        let mut found: IndexSet<GroupId> = self.group(group).parents.iter().copied().collect();
+        let mut next = 0;
+        while let Some(&group) = found.get_index(next) {
+            found.extend(self.group(group).parents.iter().copied());
+            next += 1;
+        }
+        found
+    }
+
+    /// Groups of a host with all their parents, in the order in which their variables are merged.
+    pub fn groups_of(&self, host: HostId) -> &[GroupId] {
+        &self.set_of(host).groups
+    }
+
+    /// `group_names`: groups of a host with all their parents but `all`, sorted by name.
+    pub fn group_names(&self, host: HostId) -> &Value {
+        &self.set_of(host).names
+    }
+
+    pub(crate) fn set_of(&self, host: HostId) -> &GroupSet {
+        &self.sets[self.host(host).set]
+    }
+
+    /// `groups`: every group with the names of its hosts.
+    pub fn groups_value(&self) -> &Value {
+        self.magic_groups.get_or_init(|| {
+            let names = |group| -> Value {
+                self.hosts_of(group)
+                    .into_iter()
+                    .map(|host| Value::from(self.host_name(host).as_ref()))
+                    .collect()
+            };
+            Value::dict(
+                self.groups().map(|group| (Key::Str(self.group(group).name.clone()), names(group))).collect(),
+            )
+        })
+    }
+
+    // ---- building ----
+
+    /// The group of this name, made where it is not there. The name is taken as it is.
+    pub(crate) fn group_named(&mut self, name: &str, span: Span) -> GroupId {
+        let entry = self.groups.entry(Arc::from(name));
+        let index = entry.index();
+        let name = entry.key().clone();
+        entry.or_insert_with(|| Group { name, priority: 1, span, ..Group::default() });
+        GroupId(index as u32)
+    }
+
+    /// The group of this name, made where it is not there, its name checked as the options say.
+    pub(crate) fn declare_group(&mut self, name: &str, span: Span) -> Result<GroupId, InventoryError> {
+        if name.is_empty() {
+            return Err(InventoryError::Name { span, problem: "a group needs a name".into() });
+        }
+        if let Some(group) = self.group_id(name) {
+            return Ok(group);
+        }
+        let good = safe_group_name(name) == name;
+        match self.options.group_names {
+            _ if good => {}
+            GroupNames::Ignore => {}
+            GroupNames::Never => self.warnings.push(Warning::GroupName { name: name.to_owned(), span }),
+            GroupNames::Silently | GroupNames::Always => {
+                let to = safe_group_name(name);
+                if self.options.group_names == GroupNames::Always {
+                    self.warnings.push(Warning::GroupRenamed { name: name.to_owned(), to: to.clone(), span });
+                }
+                return Ok(self.group_named(&to, span));
+            }
+        }
+        Ok(self.group_named(name, span))
+    }
+
+    /// The host of this name, made where it is not there, in a group.
+    pub(crate) fn declare_host(
+        &mut self,
+        name: &str,
+        group: GroupId,
+        port: Option<u32>,
+        span: Span,
+    ) -> HostId {
+        let id = match self.hosts.get_index_of(name) {
+            Some(index) => HostId(index as u32),
+            None => self.new_host(name, port, span),
+        };
+        self.join(group, id);
+        id
+    }
+
+    fn new_host(&mut self, name: &str, port: Option<u32>, span: Span) -> HostId {
+        let id = HostId(self.hosts.len() as u32);
+        let name: Arc<str> = Arc::from(name);
+        let mut vars = Vars::new();
+        if let Some(port) = port {
+            vars.set("ansible_port", Value::from(port), span, self.options.hash_behaviour);
+        }
+        if LOCALHOST.contains(&name.as_ref()) {
+            let mut first = None;
+            if let Some(&local) = self.localhost.get() {
+                first = (local.0 < FIRST_IMPLICIT).then(|| self.host_name(local).to_string());
+            }
+            match first {
+                Some(first) => {
+                    self.warnings.push(Warning::SecondLocalhost { first, second: name.to_string() });
+                }
+                None => self.localhost = OnceLock::from(id),
+            }
+        }
+        let host = Host {
+            name: name.clone(),
+            groups: Vec::new(),
+            vars,
+            implicit: false,
+            source: self.current.clone(),
+            span,
+            set: 0,
+            merged: OnceLock::new(),
+        };
+        self.hosts.insert(name, host);
+        id
+    }
+
+    pub(crate) fn join(&mut self, group: GroupId, host: HostId) {
+        if self.groups[group.0 as usize].hosts.insert(host) {
+            self.hosts[host.0 as usize].groups.push(group);
+        }
+    }
+
+    /// Makes `child` a child of `parent`.
+    pub(crate) fn link(&mut self, parent: GroupId, child: GroupId, span: Span) -> Result<(), InventoryError> {
+        if parent == child || self.ancestors(parent).contains(&child) {
+            let name = |id| self.group(id).name.to_string();
+            return Err(InventoryError::Loop { span, parent: name(parent), child: name(child) });
+        }
+        if self.groups[parent.0 as usize].children.insert(child) {
+            self.groups[child.0 as usize].parents.push(parent);
+        }
+        Ok(())
+    }
+
+    /// Sets a variable of a group. `ansible_group_priority` is no variable.
+    pub(crate) fn set_group_var(
+        &mut self,
+        group: GroupId,
+        name: Key,
+        value: Value,
+        span: Span,
+    ) -> Result<(), InventoryError> {
+        if name.as_str() == Some("ansible_group_priority") {
+            let priority = match &value {
+                Value::Int(number) => Some(*number),
+                Value::Bool(flag) => Some(i64::from(*flag)),
+                Value::Float(number) => Some(*number as i64),
+                Value::Str(text) => text.trim().parse().ok(),
+                _ => None,
+            };
+            let Some(priority) = priority else {
+                let group = self.group(group).name.to_string();
+                return Err(InventoryError::Priority { span, group, value: quorate_value::str_of(&value) });
+            };
+            self.groups[group.0 as usize].priority = priority;
+            return Ok(());
+        }
+        self.check_variable_name(&name, span);
+        let behaviour = self.options.hash_behaviour;
+        self.groups[group.0 as usize].vars.set(name, value, span, behaviour);
+        Ok(())
+    }
+
+    /// Sets a variable of a host; where a group has the same name, of that group, as Ansible does.
+    pub(crate) fn set_host_var(
+        &mut self,
+        host: HostId,
+        name: Key,
+        value: Value,
+        span: Span,
+    ) -> Result<(), InventoryError> {
+        if let Some(group) = self.group_id(&self.host(host).name) {
+            let host = self.host(host).name.to_string();
+            if !self
+                .warnings
+                .iter()
+                .any(|warning| matches!(warning, Warning::HostVarsToGroup { name, .. } if *name == host))
+            {
+                self.warnings.push(Warning::HostVarsToGroup { name: host, span });
+            }
+            return self.set_group_var(group, name, value, span);
+        }
+        self.check_variable_name(&name, span);
+        let behaviour = self.options.hash_behaviour;
+        self.hosts[host.0 as usize].vars.set(name, value, span, behaviour);
+        Ok(())
+    }
+
+    fn check_variable_name(&mut self, name: &Key, span: Span) {
+        if !is_variable_name(name) {
+            self.warnings.push(Warning::VariableName { name: name.json_text().into_owned(), span });
+        }
+    }
+
+    /// Settles what sources leave open: every group under `all`, hosts without a group in `ungrouped`, depths, sets.
+    pub(crate) fn reconcile(&mut self) {
+        let (all, ungrouped) = (self.all(), self.ungrouped());
+        for group in self.groups() {
+            if group != all && self.group(group).parents.is_empty() {
+                self.link(all, group, Span::default()).expect("a group without parents is above nothing");
+            }
+        }
+        let mut settled = std::mem::take(&mut self.groups[ungrouped.0 as usize].hosts);
+        settled.retain(|host| {
+            let host = &mut self.hosts[host.0 as usize];
+            let elsewhere = host.groups.iter().any(|group| *group != all && *group != ungrouped);
+            if elsewhere {
+                host.groups.retain(|group| *group != ungrouped);
+            }
+            !elsewhere
+        });
+        self.groups[ungrouped.0 as usize].hosts = settled;
+        for id in self.hosts() {
+            let groups = &self.hosts[id.0 as usize].groups;
+            if groups.iter().all(|group| *group == all) {
+                self.join(ungrouped, id);
+            }
+        }
+        self.measure_depths();
+        self.sets.clear();
+        self.host_set_of_implicit();
+        for id in self.hosts() {
+            self.settle_host(id);
+        }
+        self.magic_groups = OnceLock::new();
+    }
+
+    fn host_set_of_implicit(&mut self) {
+        let set = self.set_for(&[]);
+        for host in &mut self.implicit {
+            host.set = set;
+            host.merged = OnceLock::new();
+        }
+    }
+
+    /// Finds the group set of a host anew and forgets its merged variables.
+    pub(crate) fn settle_host(&mut self, id: HostId) {
+        let mut direct = self.hosts[id.0 as usize].groups.clone();
+        direct.sort_unstable();
+        let set = self.set_for(&direct);
+        let host = &mut self.hosts[id.0 as usize];
+        host.set = set;
+        host.merged = OnceLock::new();
+    }
+
+    fn set_for(&mut self, direct: &[GroupId]) -> usize {
+        if let Some(index) = self.sets.get_index_of(direct) {
+            return index;
+        }
+        let mut groups: IndexSet<GroupId> = direct.iter().copied().collect();
+        for group in direct {
+            groups.extend(self.ancestors(*group));
+        }
+        let mut groups: Vec<GroupId> = groups.into_iter().collect();
+        groups.sort_by(|a, b| {
+            let (a, b) = (self.group(*a), self.group(*b));
+            (a.depth, a.priority, &a.name).cmp(&(b.depth, b.priority, &b.name))
+        });
+        let mut names: Vec<&str> = groups
+            .iter()
+            .filter(|group| **group != self.all())
+            .map(|group| &*self.group(*group).name)
+            .collect();
+        names.sort_unstable();
+        let names = names.into_iter().collect();
+        let set = GroupSet { groups: groups.into(), names, merged: OnceLock::new() };
+        self.sets.insert_full(direct.to_vec(), set).0
+    }
+
+    /// Depth is the longest way from `all`.
+    fn measure_depths(&mut self) {
+        for group in self.groups.values_mut() {
+            group.depth = 0;
+        }
+        let mut waiting: Vec<usize> = self.groups.values().map(|group| group.parents.len()).collect();
+        let mut ready: Vec<GroupId> = self.groups().filter(|group| waiting[group.0 as usize] == 0).collect();
+        while let Some(group) = ready.pop() {
+            let depth = self.group(group).depth + 1;
+            let children: Vec<GroupId> = self.group(group).children().collect();
+            for child in children {
+                let entry = &mut self.groups[child.0 as usize];
+                entry.depth = entry.depth.max(depth);
+                waiting[child.0 as usize] -= 1;
+                if waiting[child.0 as usize] == 0 {
+                    ready.push(child);
+                }
+            }
+        }
+    }
+
+    /// Names that are a group and a host.
+    pub(crate) fn warn_of_shared_names(&mut self) {
+        let mut shared: Vec<_> = self
+            .groups
+            .keys()
+            .filter(|name| self.hosts.contains_key(*name))
+            .map(ToString::to_string)
+            .collect();
+        shared.sort_unstable();
+        self.warnings.extend(shared.into_iter().map(|name| Warning::GroupAndHost { name }));
+    }
+
+    /// The directory of `group_vars/` beside the source that named a host first (`inventory_dir`).
+    pub fn directory_of(&self, host: HostId) -> Option<&Path> {
+        self.host(host).source.as_ref()?.directory.as_deref()
+    }
+}
+
+/// Every character that no variable name may have, as `_`.
+pub(crate) fn safe_group_name(name: &str) -> String {
+    let mut first = true;
+    let mut keep = |c: char| {
+        let first = std::mem::take(&mut first);
+        c == '_' || if first { c.is_alphabetic() } else { c.is_alphanumeric() }
+    };
+    name.chars().map(|c| if keep(c) { c } else { '_' }).collect()
+}

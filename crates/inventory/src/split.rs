@@ -1,0 +1,83 @@
+//! Words of a host line, as Python's `shlex` splits them with comments.
+//!
+//! In: one line. Out: words, quotes undone, each with the column (in characters, from 0) where it starts.
+
+/// A word and where it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) text: String,
+    pub(crate) column: u32,
+}
+
+/// A quote that is never closed, or a backslash at the end, with its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unclosed(pub(crate) u32);
+
+/// Splits a line. `#` outside quotes ends it, also inside a word.
+pub(crate) fn words(line: &str) -> Result<Vec<Word>, Unclosed> {
+    let mut words: Vec<Word> = Vec::new();
+    let mut open: Option<Word> = None;
+    let mut chars = (0u32..).zip(line.chars());
+    while let Some((column, c)) = chars.next() {
+        if c == '#' {
+            break;
+        }
+        if c.is_whitespace() {
+            words.extend(open.take());
+            continue;
+        }
+        let word = open.get_or_insert_with(|| Word { text: String::new(), column });
+        match c {
+            '\'' => loop {
+                match chars.next() {
+                    Some((_, '\'')) => break,
+                    Some((_, c)) => word.text.push(c),
+                    None => return Err(Unclosed(column)),
+                }
+            },
+            '"' => loop {
+                match chars.next() {
+                    Some((_, '"')) => break,
+                    Some((_, '\\')) => match chars.next() {
+                        Some((_, c @ ('"' | '\\'))) => word.text.push(c),
+                        Some((_, c)) => word.text.extend(['\\', c]),
+                        None => return Err(Unclosed(column)),
+                    },
+                    Some((_, c)) => word.text.push(c),
+                    None => return Err(Unclosed(column)),
+                }
+            },
+            '\\' => match chars.next() {
+                Some((_, c)) => word.text.push(c),
+                None => return Err(Unclosed(column)),
+            },
+            c => word.text.push(c),
+        }
+    }
+    words.extend(open);
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_shlex() {
+        let cases: &[(&str, &[&str])] = &[
+            ("h1 a=b", &["h1", "a=b"]),
+            ("h1 a='b c' d=\"e # f\" # g", &["h1", "a=b c", "d=e # f"]),
+            ("h1 a=x#y b=1", &["h1", "a=x"]),
+            ("a=\"x\\\"y\\n\" b\\ c", &["a=x\"y\\n", "b c"]),
+            ("a=\\\"1\\\"", &["a=\"1\""]),
+            ("'' a", &["", "a"]),
+            ("", &[]),
+        ];
+        for (line, expected) in cases {
+            let found: Vec<_> = words(line).unwrap().into_iter().map(|w| w.text).collect();
+            assert_eq!(found, *expected, "{line}");
+        }
+        assert_eq!(words("h 'x"), Err(Unclosed(2)));
+        assert_eq!(words("h é=1 x").unwrap()[2].column, 6);
+    }
+}

@@ -1,0 +1,3 @@
+//! Inventories as their users see them: files in, hosts and variables out.
+
+mod loading;
