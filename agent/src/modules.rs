@@ -2,8 +2,12 @@
 
 pub mod command;
 pub mod detached;
+pub mod file;
 pub mod ping;
+pub mod service;
 pub mod stat;
+pub mod systemd_service;
+pub mod sysvinit;
 
 use crate::module::Module;
 
@@ -11,9 +15,13 @@ use crate::module::Module;
 #[rustfmt::skip] // one line a module, so that additions never collide
 pub const MODULES: &[&dyn Module] = &[
     &command::CommandModule,
+    &file::FileModule,
     &ping::Ping,
     &command::Shell,
+    &service::Service,
     &stat::Stat,
+    &systemd_service::SystemdService,
+    &sysvinit::Sysvinit,
 ];
 
 /// The module of this name: short, `ansible.builtin.NAME`, `ansible.legacy.NAME`, or with its own collection.

@@ -3,8 +3,10 @@
 //! **Invariant:** the only place that starts processes, and the only one where `unsafe` may be opened, file by file.
 
 pub mod clock;
+pub mod facts;
 pub mod files;
 pub mod glob;
 pub mod process;
 pub mod shlex;
+pub mod systemd;
 pub mod users;
