@@ -5,13 +5,15 @@
 //! **Invariant:** the finished directory appears by one rename under a lock that the builder itself holds,
 //! so a killed controller neither loses the build nor lets a second one in.
 
-use crate::command::tail;
+use crate::command::{program, tail};
 use crate::error::At;
+use crate::paths::Paths;
+use crate::state::State;
 use crate::{LabError, Result, paths};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// What a host has installed when it boots for the first time.
@@ -101,6 +103,27 @@ impl Base {
         self.path.is_dir()
     }
 
+    /// Removes every image that no lab uses, and the cached packages. The next `up` builds again.
+    pub fn clean() -> Result<()> {
+        let big = paths::big()?;
+        let used: Vec<PathBuf> = crate::Lab::list()
+            .iter()
+            .filter_map(|lab| State::read(&Paths::new(lab).ok()?).ok()?)
+            .map(|state| state.base)
+            .collect();
+        let Ok(entries) = fs::read_dir(&big) else { return Ok(()) };
+        for path in entries.flatten().map(|e| e.path()) {
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let ours = name.starts_with("base-") || name == "debs" || name == "build";
+            if ours && !used.contains(&path) {
+                fs::remove_dir_all(&path).at("remove", &path)?;
+            }
+        }
+        // Still there only when a lab is.
+        drop(fs::remove_dir(&big));
+        Ok(())
+    }
+
     /// Builds the image if it is not there; about a minute. `tick` hears how long it has been at it.
     pub fn ensure(flavour: Flavour, tick: &mut dyn FnMut(Duration)) -> Result<Self> {
         let base = Self::locate(flavour)?;
@@ -134,7 +157,7 @@ impl Base {
         let log = fs::OpenOptions::new().create(true).append(true).open(&log_path).at("open", &log_path)?;
         let log2 = log.try_clone().at("open", &log_path)?;
         // flock hands its lock down to the builder; kill-child ends a build whose supervisor dies.
-        let mut child = Command::new("setsid")
+        let mut child = program("setsid")
             .args(["flock"])
             .arg(big.join("build/lock"))
             .args(["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"])

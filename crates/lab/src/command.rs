@@ -3,19 +3,40 @@
 use crate::{LabError, Result};
 use std::ffi::OsStr;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// A program of this machine, found also where a plain user's `PATH` does not look.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    if let Ok(path) = std::env::join_paths(search_path()) {
+        command.env("PATH", path);
+    }
+    command
+}
+
+/// `PATH`, then the system directories.
+pub(crate) fn search_path() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut all: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    for directory in ["/usr/sbin", "/sbin", "/usr/bin", "/bin"] {
+        if !all.iter().any(|d| d == Path::new(directory)) {
+            all.push(directory.into());
+        }
+    }
+    all
+}
 
 /// Runs a program to its end; its standard output, or an error with what it said.
 pub(crate) fn run<S: AsRef<OsStr>>(program: &str, args: &[S]) -> Result<String> {
-    let mut command = Command::new(program);
+    let mut command = self::program(program);
     command.args(args);
     finish(command, None)
 }
 
 /// Runs a program with text on its standard input.
 pub(crate) fn run_with_input<S: AsRef<OsStr>>(program: &str, args: &[S], input: &str) -> Result<String> {
-    let mut command = Command::new(program);
+    let mut command = self::program(program);
     command.args(args);
     finish(command, Some(input))
 }

@@ -1,7 +1,7 @@
 //! One host's machine: start it, wait until ssh answers, switch it off.
 
 use crate::address::host_network;
-use crate::command::{run, tail};
+use crate::command::{program, run, tail};
 use crate::error::At;
 use crate::paths::{NETNS, Paths};
 use crate::seed::machine_id;
@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// The cgroup of a host: `launcher` holds what keeps it plugged in, `machine` the machine.
@@ -59,7 +59,7 @@ pub(crate) fn start(paths: &Paths, state: &State, host: &Host) -> Result<()> {
     let log_path = paths.host_log(&id);
     let log = fs::File::create(&log_path).at("write", &log_path)?;
     let log2 = log.try_clone().at("write", &log_path)?;
-    let launched = Command::new("setsid")
+    let launched = program("setsid")
         .arg("--fork")
         .arg("sh")
         .arg(paths.run.join("launch.sh"))

@@ -1,6 +1,6 @@
 //! A lab as its user knows it: up, status, ssh, exec, reset, down, and the faults.
 
-use crate::command::{run, run_with_input};
+use crate::command::{program, run, run_with_input};
 use crate::error::At;
 use crate::fault::{self, Cut, Fill, Peer, Signal, Target};
 use crate::paths::{self, NETNS, Paths};
@@ -93,7 +93,7 @@ impl Summary {
 #[derive(Debug, Clone)]
 pub struct Lab {
     paths: Paths,
-    relay: Vec<OsString>,
+    helper: Vec<OsString>,
 }
 
 impl Lab {
@@ -106,12 +106,12 @@ impl Lab {
             return Err(LabError::BadLabName { name: name.to_owned() });
         }
         let exe = std::env::current_exe().at("find", "/proc/self/exe")?;
-        Ok(Self { paths: Paths::new(name)?, relay: vec![exe.into(), "lab".into(), "relay".into()] })
+        Ok(Self { paths: Paths::new(name)?, helper: vec![exe.into(), "lab".into(), "helper".into()] })
     }
 
-    /// Sets the command that runs [`fault::relay_main`]; `<this program> lab relay` when not set.
-    pub fn with_relay(mut self, command: Vec<OsString>) -> Self {
-        self.relay = command;
+    /// Sets the command that runs [`fault::helper_main`]; `<this program> lab helper` when not set.
+    pub fn with_helper(mut self, command: Vec<OsString>) -> Self {
+        self.helper = command;
         self
     }
 
@@ -337,7 +337,13 @@ impl Lab {
         for (name, ms) in &state.delays {
             let host = state.host(&self.paths, name)?;
             if !fault::delay::holds(&self.paths, host)? {
-                fault::delay::set(&self.paths, host, *ms, &self.relay)?;
+                fault::delay::set(&self.paths, host, *ms, &self.helper)?;
+            }
+        }
+        for (name, ms) in &state.clocks {
+            let host = state.host(&self.paths, name)?;
+            if host::is_on(&self.paths, host)? && !fault::clock::holds(&self.paths, host)? {
+                fault::clock::set(&self.paths, host, *ms, &self.helper)?;
             }
         }
         Ok(())
@@ -458,7 +464,7 @@ impl Lab {
     pub fn enter_command<S: AsRef<OsStr>>(&self, argv: &[S]) -> Result<Command> {
         self.state()?;
         let cg = cgroup::labs()?.join(self.name());
-        let mut command = Command::new("nsenter");
+        let mut command = program("nsenter");
         command
             .arg(format!("--net={}", self.paths.netns_path().display()))
             .args(["unshare", "--mount", "--propagation", "slave", "sh"])
@@ -511,7 +517,7 @@ impl Lab {
         })
     }
 
-    /// Undoes every fault of a host, or of all hosts: cuts, delays, full disks, frozen machines and units.
+    /// Undoes every fault of a host, or of all hosts: cuts, delays, clocks, full disks, what is frozen.
     /// Hosts that were killed stay off until `up`.
     pub fn heal(&self, host: Option<&str>) -> Result<()> {
         self.change(|state| {
@@ -526,6 +532,9 @@ impl Lab {
             for host in &hosts {
                 if state.delays.remove(&host.spec.name).is_some() {
                     fault::delay::clear(&self.paths, host)?;
+                }
+                if state.clocks.remove(&host.spec.name).is_some() {
+                    fault::clock::clear(&self.paths, host)?;
                 }
                 fault::process::thaw_all(&self.paths, host)?;
                 for fill in state.fills.iter().filter(|f| f.host == host.spec.name) {
@@ -549,8 +558,27 @@ impl Lab {
                 state.delays.remove(&host.spec.name);
                 return fault::delay::clear(&self.paths, &host);
             }
-            fault::delay::set(&self.paths, &host, milliseconds, &self.relay)?;
+            fault::delay::set(&self.paths, &host, milliseconds, &self.helper)?;
             state.delays.insert(host.spec.name.clone(), milliseconds);
+            Ok(())
+        })
+    }
+
+    /// Puts the clock of a host's programs that far ahead (behind when negative), also of those that start
+    /// later; 0 ends it. See `fault::clock` for what a step does not reach.
+    pub fn clock(&self, host: &str, milliseconds: i64) -> Result<()> {
+        self.change(|state| {
+            let host = state.host(&self.paths, host)?.clone();
+            if milliseconds == 0 {
+                state.clocks.remove(&host.spec.name);
+                return fault::clock::clear(&self.paths, &host);
+            }
+            if milliseconds.unsigned_abs() > fault::MAX_CLOCK_STEP.as_millis() as u64 {
+                let why = "a clock steps by 60 years at most".to_owned();
+                return Err(LabError::Unavailable { what: "that step", why });
+            }
+            fault::clock::set(&self.paths, &host, milliseconds, &self.helper)?;
+            state.clocks.insert(host.spec.name.clone(), milliseconds);
             Ok(())
         })
     }

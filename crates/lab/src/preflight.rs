@@ -1,7 +1,8 @@
 //! Is this a machine that can run a lab? Asked before anything is changed.
 
+use crate::command::search_path;
 use crate::{LabError, Result};
-use std::path::Path;
+use std::path::PathBuf;
 
 /// The Debian packages that the machine itself needs for the lab.
 pub const HOST_PACKAGES: &[&str] =
@@ -52,15 +53,8 @@ fn has_filesystem(name: &str) -> bool {
     listed() || (crate::command::run("modprobe", &[name]).is_ok() && listed())
 }
 
-/// `PATH`, and the system directories that a plain user's `PATH` lacks.
-fn search_path() -> Vec<std::path::PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(Into::into)).collect()
-}
-
-fn missing_tools(tools: &[&str], directories: &[std::path::PathBuf]) -> Vec<String> {
-    let found =
-        |tool: &str| directories.iter().any(|d: &std::path::PathBuf| Path::new(d).join(tool).is_file());
+fn missing_tools(tools: &[&str], directories: &[PathBuf]) -> Vec<String> {
+    let found = |tool: &str| directories.iter().any(|d: &PathBuf| d.join(tool).is_file());
     tools.iter().filter(|tool| !found(tool)).map(|tool| (*tool).to_owned()).collect()
 }
 

@@ -1,11 +1,10 @@
 //! What the hosts of a lab are doing now, read from the kernel and from the machines themselves.
 
-use crate::command::finish;
+use crate::command::{finish, program};
 use crate::paths::Paths;
 use crate::state::{Host, State};
 use crate::{HostAddress, Result, cgroup, host};
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 /// Is the machine on?
@@ -76,7 +75,7 @@ fn age(pid: i32) -> Option<Duration> {
 }
 
 fn systemd_state(leader: i32) -> Option<String> {
-    let mut command = Command::new("timeout");
+    let mut command = program("timeout");
     // Exits with 1 for everything but `running`; only the word matters.
     command.args([
         "3",

@@ -6,7 +6,7 @@
 )]
 
 use quorate_lab::fault::{self, Direction, Peer, Signal, Target};
-use quorate_lab::{Flavour, HostSpec, Lab, LabError, Power, Progress, UpOptions};
+use quorate_lab::{Base, Flavour, HostSpec, Lab, LabError, Power, Progress, UpOptions};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
@@ -14,13 +14,14 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: quorate-lab [-n LAB] COMMAND
   up --host NAME[=ADDRESS] ... [--vip ADDRESS] [--bare] [--user NAME]
-  status | env | list | down
+  status | env | list | down | clean
   reset [HOST ...]
   ssh HOST [COMMAND ...]
   exec -- COMMAND ...
   cut HOST [--from HOST|controller] [--in|--out]
   heal [HOST]
   delay HOST MILLISECONDS
+  clock HOST MILLISECONDS
   kill HOST [-s SIGNAL] [--unit UNIT | --process NAME]
   freeze|thaw HOST [--unit UNIT | --process NAME]
   fill|unfill HOST PATH";
@@ -73,20 +74,22 @@ fn act(args: &[String]) -> Result<ExitCode, Trouble> {
     }
     let Some(command) = words.next() else { return usage("what to do?") };
     let rest: Vec<&str> = words.collect();
-    if command == "relay" {
+    if command == "helper" {
         let args: Vec<OsString> = rest.iter().map(OsString::from).collect();
-        if let Err(e) = fault::relay_main(&args) {
-            eprintln!("relay: {e}");
+        if let Err(e) = fault::helper_main(&args) {
+            eprintln!("{e}");
+            return Ok(ExitCode::FAILURE);
         }
-        return Ok(ExitCode::FAILURE);
+        return Ok(ExitCode::SUCCESS);
     }
     let exe = std::env::current_exe().unwrap_or_default();
-    let lab = Lab::open(&name)?.with_relay(vec![exe.into(), "relay".into()]);
+    let lab = Lab::open(&name)?.with_helper(vec![exe.into(), "helper".into()]);
     match (command, rest.as_slice()) {
         ("up", options) => up(&lab, options)?,
         ("env", []) => print!("{}", lab.describe()?.env()),
         ("list", []) => Lab::list().iter().for_each(|n| println!("{n}")),
         ("down", []) => lab.down()?,
+        ("clean", []) => Base::clean()?,
         ("status", []) => return status(&lab),
         ("reset", hosts) => {
             let hosts: Vec<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
@@ -101,6 +104,10 @@ fn act(args: &[String]) -> Result<ExitCode, Trouble> {
         ("heal", [host]) => lab.heal(Some(host))?,
         ("delay", [host, ms]) => match ms.parse() {
             Ok(ms) => lab.delay(host, ms)?,
+            Err(_) => return usage(format!("`{ms}` is not a number of milliseconds")),
+        },
+        ("clock", [host, ms]) => match ms.parse() {
+            Ok(ms) => lab.clock(host, ms)?,
             Err(_) => return usage(format!("`{ms}` is not a number of milliseconds")),
         },
         ("kill", [host, options @ ..]) => {

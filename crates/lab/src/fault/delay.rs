@@ -11,7 +11,7 @@ use crate::{LabError, Result, cgroup};
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 pub(crate) fn bridge(host: &Host) -> String {
@@ -30,8 +30,8 @@ fn cgroup_of(paths: &Paths, host: &Host) -> Result<PathBuf> {
     Ok(cgroup::labs()?.join(&paths.lab).join(format!("relay-{}", host.index)))
 }
 
-/// Holds every frame of the host back for that long, each way. `relay` is the command that runs the relay.
-pub(crate) fn set(paths: &Paths, host: &Host, milliseconds: u32, relay: &[OsString]) -> Result<()> {
+/// Holds every frame of the host back for that long, each way. `helper` runs the relay.
+pub(crate) fn set(paths: &Paths, host: &Host, milliseconds: u32, helper: &[OsString]) -> Result<()> {
     clear(paths, host)?;
     let (bridge, inner, outer) = (bridge(host), inner_tap(host), outer_tap(host));
     let batch = format!(
@@ -45,11 +45,12 @@ pub(crate) fn set(paths: &Paths, host: &Host, milliseconds: u32, relay: &[OsStri
     cgroup::make(&cg)?;
     let log_path = paths.run.join(format!("relay-{}.log", host.index));
     let log = fs::File::create(&log_path).at("write", &log_path)?;
-    let started = Command::new("setsid")
+    let started = command::program("setsid")
         .arg("--fork")
         .arg("nsenter")
         .arg(format!("--net={}", paths.netns_path().display()))
-        .args(relay)
+        .args(helper)
+        .arg("relay")
         .arg(cg.join("cgroup.procs"))
         .args([&inner, &outer])
         .arg(milliseconds.to_string())

@@ -5,7 +5,7 @@
 use crate::error::At;
 use crate::paths::Paths;
 use crate::state::Host;
-use crate::{Result, host};
+use crate::{LabError, Result, host};
 use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -50,9 +50,12 @@ pub(crate) fn fill(paths: &Paths, host: &Host, path: &str) -> Result<u64> {
     Ok(size)
 }
 
-/// Gives the room back. A ballast that is gone already is fine.
+/// Gives the room back. A ballast or a directory that is gone already is fine.
 pub(crate) fn unfill(paths: &Paths, host: &Host, path: &str) -> Result<()> {
-    let directory = directory(paths, host, path)?;
+    let directory = match directory(paths, host, path) {
+        Err(LabError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
     match rustix::fs::unlinkat(&directory, BALLAST, AtFlags::empty()) {
         Err(errno) if errno != Errno::NOENT => Err(errno).at("remove on the host", path),
         _ => Ok(()),

@@ -2,6 +2,7 @@
 //!
 //! Each is remembered in the lab's state until healed, and survives a reboot of the host it belongs to.
 
+pub(crate) mod clock;
 pub(crate) mod cut;
 pub(crate) mod delay;
 pub(crate) mod fill;
@@ -11,9 +12,23 @@ mod relay;
 pub use cut::{Cut, Direction, Peer};
 pub use fill::Fill;
 pub use process::{Signal, Target};
-pub use relay::relay_main;
 
 use crate::state::State;
+use std::ffi::OsString;
+use std::io;
+
+/// How far a clock can be put off its time.
+pub const MAX_CLOCK_STEP: std::time::Duration = std::time::Duration::from_hours(60 * 365 * 24);
+
+/// The long-running helpers of faults, in a process of their own: the first argument says which.
+/// The program that calls [`crate::Lab`] has to route its hidden command here; see [`crate::Lab::with_helper`].
+pub fn helper_main(args: &[OsString]) -> io::Result<()> {
+    match args.split_first() {
+        Some((which, rest)) if which == "relay" => relay::relay(rest),
+        Some((which, rest)) if which == "clock" => clock::keep(rest),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "relay or clock?")),
+    }
+}
 
 impl State {
     /// The faults that hold for a host, for `status`.

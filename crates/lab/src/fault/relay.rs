@@ -20,7 +20,7 @@ const MAX_QUEUED: usize = 64 << 20;
 const FRAME: usize = 65_536;
 
 /// The relay process: `CGROUP_PROCS INNER OUTER MILLISECONDS`. Returns only when something is wrong.
-pub fn relay_main(args: &[OsString]) -> io::Result<()> {
+pub(crate) fn relay(args: &[OsString]) -> io::Result<()> {
     let usage =
         || io::Error::new(io::ErrorKind::InvalidInput, "usage: CGROUP_PROCS INNER OUTER MILLISECONDS");
     let [procs, inner, outer, milliseconds] = args else { return Err(usage()) };
@@ -28,7 +28,7 @@ pub fn relay_main(args: &[OsString]) -> io::Result<()> {
     std::fs::write(procs, std::process::id().to_string())?;
     let inner = open_tap(inner.to_str().ok_or_else(usage)?)?;
     let outer = open_tap(outer.to_str().ok_or_else(usage)?)?;
-    relay(&inner, &outer, Duration::from_millis(milliseconds))
+    pass_on(&inner, &outer, Duration::from_millis(milliseconds))
 }
 
 fn open_tap(name: &str) -> io::Result<File> {
@@ -98,7 +98,7 @@ impl Pipe {
     }
 }
 
-fn relay(inner: &File, outer: &File, delay: Duration) -> io::Result<()> {
+fn pass_on(inner: &File, outer: &File, delay: Duration) -> io::Result<()> {
     let (mut outward, mut inward) = (Pipe::default(), Pipe::default());
     let mut buffer = vec![0u8; FRAME];
     loop {
