@@ -128,7 +128,7 @@ fn telling(error: &EtcdError) -> u8 {
     match error {
         EtcdError::Unreachable { .. } | EtcdError::Local(_) => 0,
         EtcdError::Refused { .. } => 1,
-        EtcdError::Silent { .. } => 2,
+        EtcdError::Silent { .. } | EtcdError::Broken { .. } => 2,
         EtcdError::Tls { .. }
         | EtcdError::Protocol { .. }
         | EtcdError::Says { .. }

@@ -28,6 +28,16 @@ pub enum EtcdError {
         /// What ended the wait.
         why: String,
     },
+    /// The connection broke while the request was under way, so it may have been carried out or not.
+    #[error("{address}: the connection broke during `{call}`: {why}")]
+    Broken {
+        /// Where.
+        address: Address,
+        /// Which call.
+        call: &'static str,
+        /// What the transport said.
+        why: String,
+    },
     /// The host answered that nothing listens on the port.
     #[error("{address}: connection refused")]
     Refused {
@@ -196,7 +206,7 @@ const OUTCOME_OPEN: &[&str] = &[
 impl EtcdError {
     /// Whether the request may have been carried out all the same.
     pub fn outcome_unknown(&self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::Silent { .. })
+        matches!(self, Self::Unknown { .. } | Self::Silent { .. } | Self::Broken { .. })
     }
 
     /// What the member said, if it said anything.
@@ -263,7 +273,11 @@ impl EtcdError {
             }
             next = error.source();
         }
-        Self::Unknown { call, why: format!("the connection to {address} broke: {words}") }
+        // HTTP/2 keeps only the text of what ended the connection below it.
+        if words.contains("received fatal alert") {
+            return Self::Tls { address: address.clone(), why: words };
+        }
+        Self::Broken { address: address.clone(), call, why: words }
     }
 }
 

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use super::membership::keeps_learners;
 use super::*;
 use crate::fixture::see;
+use crate::id::MemberId;
 use proptest::prelude::*;
 
 /// `stop h1`, `remove h2`, `learner h4`, `voter h4`, `promote h3`, `purge h1,h2`, `purge-all h1,h2`, …
@@ -233,6 +236,17 @@ fn a_refusal_as_people_read_it() {
 }
 
 #[test]
+fn a_closed_door_is_not_a_dead_member() {
+    let seen = see("h1=denied h2=denied h3=denied");
+    let refusal =
+        may(&step("stop h2"), &seen, &Claims::default(), &Policy::default(), seen.taken).unwrap_err();
+    assert_eq!(
+        refusal.way_out,
+        ["log in: a client certificate with CN=root, or the user root and its password"]
+    );
+}
+
+#[test]
 fn the_override_is_loud() {
     let seen = see("h1=leader h2 h3=down");
     let verdict = may(&step("stop h2"), &seen, &Claims::default(), &policy("override"), seen.taken).unwrap();
@@ -250,7 +264,10 @@ fn a_grant_says_when_nothing_is_to_spare() {
         let verdict = may(&step(what), &seen, &Claims::default(), &Policy::default(), seen.taken).unwrap();
         verdict.notes.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    assert_eq!(notes("h1=leader h2 h3", "restart h2"), ["during this step the cluster tolerates no failure"]);
+    assert_eq!(
+        notes("h1=leader h2 h3", "restart h2"),
+        ["during this step the cluster tolerates no failure (2 of 3)"]
+    );
     assert!(notes("h1=leader h2 h3 h4 h5", "restart h2").is_empty());
     assert_eq!(
         notes("h1=leader h2 h3", "purge h2")[0],

@@ -3,7 +3,7 @@
 //! Three values, and pure functions between them:
 //!
 //! * [`observe`](observe::observe) asks every member at once and gives an [`Observation`]: plain data.
-//! * [`guard::may`] reads an observation and a [`Step`](guard::Step) and grants or refuses, with numbers.
+//! * [`guard::may`] reads an observation and a [`Step`] and grants or refuses, with numbers.
 //! * [`settle::settled`] reads observations and says whether a member is back for good.
 //!
 //! Beside them: [`ops`], [`kv`], [`rbac`], [`snapshot`] and [`lock`] do things to a cluster; [`live`] and

@@ -68,7 +68,7 @@ impl Lock {
         owner: &str,
         ttl: u32,
     ) -> Result<Self, LockError> {
-        let client = any_voter(endpoints, access).await?;
+        let client = Box::pin(any_voter(endpoints, access)).await?;
         let granted = Instant::now();
         let lease = client.lease_grant(ttl).await?;
         let free = Compare::create_revision(key, CompareOp::Equal, 0);
@@ -122,7 +122,7 @@ impl Lock {
     /// Gives it back.
     pub async fn release(self) -> Result<(), EtcdError> {
         self.renewal.abort();
-        let client = any_voter(&self.endpoints, &self.access).await?;
+        let client = Box::pin(any_voter(&self.endpoints, &self.access)).await?;
         client.lease_revoke(self.lease).await.map(drop)
     }
 }

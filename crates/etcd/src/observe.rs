@@ -9,11 +9,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::future::{Either, join_all, select};
 use serde::{Deserialize, Serialize};
 
 use crate::client::{Access, MemberClient};
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Scheme};
 use crate::error::EtcdError;
 use crate::id::MemberId;
 use crate::observation::{Answers, Observation, Probe};
@@ -92,19 +92,28 @@ impl Asked {
 
 async fn ask_endpoint(client: &Endpoint, peer: Option<&Endpoint>, access: &Access) -> Asked {
     let started = Instant::now();
-    let (client, grpc) = match MemberClient::connect(client, access).await {
-        Err(error) => (None, Err(error)),
-        Ok(client) => {
-            let answers = Box::pin(ask(&client)).await;
-            (Some(client), answers)
+    let grpc = Box::pin(async {
+        match MemberClient::connect(client, access).await {
+            Err(error) => (None, Err(error)),
+            Ok(client) => {
+                let answers = Box::pin(ask(&client)).await;
+                (Some(client), answers)
+            }
         }
+    });
+    // Whoever is slow over gRPC is asked on the peer port meanwhile.
+    let late = Box::pin(async {
+        tokio::time::sleep(FRESH).await;
+        ask_peer(peer, access).await
+    });
+    let ((client, grpc), peer) = match select(grpc, late).await {
+        Either::Left((answered @ (_, Ok(_)), _late)) => (answered, None),
+        Either::Left((failed, _late)) if started.elapsed() < FRESH => (failed, ask_peer(peer, access).await),
+        Either::Left((failed, late)) => (failed, late.await),
+        Either::Right((peer, grpc)) => (grpc.await, peer),
     };
-    let quick = started.elapsed() <= FRESH;
-    let peer = match (&grpc, peer) {
-        (Err(_), Some(peer)) => ask_peer(peer, access).await,
-        _ => None,
-    };
-    Asked { client, probe: Probe { grpc, peer }, quick }
+    let peer = peer.filter(|_| grpc.is_err());
+    Asked { client, probe: Probe { grpc, peer }, quick: started.elapsed() <= FRESH }
 }
 
 async fn ask(client: &MemberClient) -> Result<Answers, EtcdError> {
@@ -116,9 +125,16 @@ async fn ask(client: &MemberClient) -> Result<Answers, EtcdError> {
             let address = client.endpoint().address().clone();
             Err(EtcdError::Silent { address, after: client.deadlines().status })
         }
-        // With TLS 1.3 a member refuses our certificate only now.
-        (Err(error @ (EtcdError::Tls { .. } | EtcdError::Refused { .. })), Err(_), Err(_)) => {
-            Err(error.clone())
+        // With TLS 1.3 a member refuses our certificate only now. Which of the three hears it is chance.
+        (Err(a), Err(b), Err(c)) if ![a, b, c].into_iter().any(|error| error.answer().is_some()) => {
+            let told = [a, b, c].into_iter().find(|error| matches!(error, EtcdError::Tls { .. }));
+            Err(match (told.unwrap_or(a), client.endpoint().scheme()) {
+                (EtcdError::Broken { address, why, .. }, Scheme::Https) => EtcdError::Tls {
+                    address: address.clone(),
+                    why: format!("{why} right after the handshake: it seems to refuse our certificate"),
+                },
+                (other, _) => other.clone(),
+            })
         }
         _ => Ok(Answers {
             via: client.vantage().to_owned(),
@@ -129,6 +145,6 @@ async fn ask(client: &MemberClient) -> Result<Answers, EtcdError> {
     }
 }
 
-async fn ask_peer(peer: &Endpoint, access: &Access) -> Option<PeerMembers> {
-    peer_http::members(peer, access).await.ok()
+async fn ask_peer(peer: Option<&Endpoint>, access: &Access) -> Option<PeerMembers> {
+    peer_http::members(peer?, access).await.ok()
 }

@@ -3,7 +3,7 @@
 //! Every call goes to exactly the member of its [`MemberClient`], has a deadline, and sorts its error. Nothing here
 //! asks the guard: whoever calls has a granted step in hand.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -127,11 +127,48 @@ impl MemberClient {
         Ok(Added { id: MemberId::new(new.id()), members: answer.member_list().iter().map(listed).collect() })
     }
 
+    /// [`MemberClient::member_add`], asked again for up to `patience` while the cluster says it is unhealthy: releases
+    /// below 3.5.30 say so until every voter has been connected for 5 s. An add of a URL that was removed in this very
+    /// second is asked again as well.
+    pub async fn member_add_patiently(
+        &self,
+        peer: &Endpoint,
+        enter: Enter,
+        patience: Duration,
+    ) -> Result<Added, EtcdError> {
+        let started = Instant::now();
+        loop {
+            match self.member_add(peer, enter).await {
+                Err(error)
+                    if started.elapsed() < patience
+                        && (error.says(&Answer::UnhealthyCluster) || error.says(&Answer::MemberNotFound)) =>
+                {
+                    tokio::time::sleep(Duration::from_millis(1100)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// Removes a member. Send it to one that stays. Absent already is done.
     pub async fn member_remove(&self, id: MemberId) -> Result<Done, EtcdError> {
         let mut client = self.raw();
         let remove = client.member_remove(id.raw());
         done_if(self.call("MemberRemove", self.deadlines().write, remove).await, &Answer::MemberNotFound)
+    }
+
+    /// [`MemberClient::member_remove`], asked again for up to `patience` while the cluster says it is unhealthy: it
+    /// says so until every voter has been connected for 5 s.
+    pub async fn member_remove_patiently(&self, id: MemberId, patience: Duration) -> Result<Done, EtcdError> {
+        let started = Instant::now();
+        loop {
+            match self.member_remove(id).await {
+                Err(error) if started.elapsed() < patience && error.says(&Answer::UnhealthyCluster) => {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Gives a learner its vote. Send it to the leader. A voter already is done.
@@ -141,6 +178,28 @@ impl MemberClient {
         let mut client = self.raw();
         let promote = client.member_promote(id.raw());
         done_if(self.call("MemberPromote", self.deadlines().write, promote).await, &Answer::NotALearner)
+    }
+
+    /// [`MemberClient::member_promote`], asked again for up to `patience` while the leader has not heard yet how far
+    /// the learner is. A leader may say the same of a voter it promoted a moment ago; the member list tells.
+    pub async fn member_promote_patiently(
+        &self,
+        id: MemberId,
+        patience: Duration,
+    ) -> Result<Done, EtcdError> {
+        let started = Instant::now();
+        loop {
+            match self.member_promote(id).await {
+                Err(error) if started.elapsed() < patience && error.says(&Answer::LearnerNotInSync) => {
+                    let listed = self.member_list().await?.members;
+                    if listed.iter().any(|member| member.id == id && !member.learner) {
+                        return Ok(Done::Already);
+                    }
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Changes a member's peer URLs. Below 3.5.31 this turns a learner into a voter: the guard refuses that.
@@ -180,18 +239,31 @@ impl MemberClient {
         Ok(known.collect())
     }
 
-    /// Disarms an alarm, on one member or on all. NOSPACE comes back at the next write if space was not made first.
-    pub async fn disarm(&self, alarm: Alarm, member: Option<MemberId>) -> Result<(), EtcdError> {
+    /// Disarms an alarm, on one member or wherever it is raised. Gives where that was.
+    ///
+    /// NOSPACE comes back at the next write if space was not made first.
+    pub async fn disarm(&self, alarm: Alarm, member: Option<MemberId>) -> Result<Vec<MemberId>, EtcdError> {
         use etcd_client::{AlarmAction, AlarmOptions, AlarmType};
-        let mut client = self.raw();
         let kind = match alarm {
             Alarm::NoSpace => AlarmType::Nospace,
             Alarm::Corrupt => AlarmType::Corrupt,
         };
-        let mut options = AlarmOptions::new();
-        options.with_member(member.map_or(0, MemberId::raw));
-        let disarm = client.alarm(AlarmAction::Deactivate, kind, Some(options));
-        self.call("Alarm", self.deadlines().write, disarm).await.map(drop)
+        // The server matches the id exactly: "all" has to be spelled out.
+        let raised = self
+            .alarms()
+            .await?
+            .into_iter()
+            .filter(|(id, kind)| *kind == alarm && member.is_none_or(|one| one == *id));
+        let mut disarmed = Vec::new();
+        for (id, _) in raised {
+            let mut client = self.raw();
+            let mut options = AlarmOptions::new();
+            options.with_member(id.raw());
+            let disarm = client.alarm(AlarmAction::Deactivate, kind, Some(options));
+            self.call("Alarm", self.deadlines().write, disarm).await?;
+            disarmed.push(id);
+        }
+        Ok(disarmed)
     }
 
     /// Forgets history before `revision`, and waits until the pages are free.

@@ -16,7 +16,7 @@ use crate::id::{ClusterId, MemberId};
 use crate::observation::ListedMember;
 
 /// Answers are a few kilobytes; more than this is not etcd.
-const LIMIT: u64 = 1 << 20;
+const LIMIT: usize = 1 << 20;
 
 /// What `/version` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,29 +104,49 @@ pub async fn get(endpoint: &Endpoint, access: &Access, path: &str) -> Result<Htt
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: application/json\r\nConnection: close\r\n\r\n"
     );
-    let mut bytes = Vec::new();
+    // Members often keep the connection open although they were asked not to: the answer's own length ends it.
     let exchange = async {
         stream.write_all(request.as_bytes()).await?;
         stream.flush().await?;
-        stream.take(LIMIT).read_to_end(&mut bytes).await
+        let mut bytes = Vec::new();
+        loop {
+            // Members close without a TLS goodbye, which comes as an error; the length tells whether all was there.
+            let ended = match stream.read_buf(&mut bytes).await {
+                Ok(count) => count == 0,
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => true,
+                Err(error) => return Err(error),
+            };
+            match parse(&bytes) {
+                Ok(Whole::Yes(answer)) => return Ok(Ok(answer)),
+                Ok(Whole::IfEnded(answer)) if ended => return Ok(Ok(answer)),
+                Err(why) => return Ok(Err(why)),
+                Ok(_) if ended => return Ok(Err("the HTTP answer broke off")),
+                Ok(_) if bytes.len() > LIMIT => return Ok(Err("the HTTP answer is too long")),
+                Ok(_) => {}
+            }
+        }
     };
     match tokio::time::timeout(access.deadlines.status, exchange).await {
-        Err(_elapsed) => {
-            return Err(EtcdError::Silent { address: address.clone(), after: access.deadlines.status });
-        }
-        // Members close without a TLS goodbye; what came before it is judged by its length below.
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {}
-        Ok(Err(error)) => {
-            return Err(EtcdError::Unreachable { address: address.clone(), why: error.to_string() });
-        }
-        Ok(Ok(_)) => {}
+        Err(_elapsed) => Err(EtcdError::Silent { address: address.clone(), after: access.deadlines.status }),
+        Ok(Err(error)) => Err(EtcdError::Unreachable { address: address.clone(), why: error.to_string() }),
+        Ok(Ok(Err(why))) => Err(EtcdError::Protocol { address: address.clone(), why: why.to_owned() }),
+        Ok(Ok(Ok(answer))) => Ok(answer),
     }
-    parse(&bytes).map_err(|why| EtcdError::Protocol { address: address.clone(), why: why.to_owned() })
 }
 
-fn parse(bytes: &[u8]) -> Result<HttpAnswer, &'static str> {
-    let end =
-        bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or("the HTTP head is incomplete")?;
+/// How much of an answer has come.
+#[derive(Debug, PartialEq, Eq)]
+enum Whole {
+    /// All of it.
+    Yes(HttpAnswer),
+    /// All of it, if the connection ends here: it does not say how long it is.
+    IfEnded(HttpAnswer),
+    /// More must come.
+    No,
+}
+
+fn parse(bytes: &[u8]) -> Result<Whole, &'static str> {
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(Whole::No) };
     let head = std::str::from_utf8(&bytes[..end]).map_err(|_| "the HTTP head is not text")?;
     let body = &bytes[end + 4..];
     let mut lines = head.split("\r\n");
@@ -141,23 +161,24 @@ fn parse(bytes: &[u8]) -> Result<HttpAnswer, &'static str> {
         .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
         .collect();
     let answer = HttpAnswer { status, headers, body: Vec::new() };
-    let body =
-        if answer.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
-            unchunk(body)?
-        } else if let Some(length) = answer.header("content-length") {
-            let length: usize = length.parse().map_err(|_| "the content length is no number")?;
-            body.get(..length).ok_or("the HTTP body broke off")?.to_vec()
-        } else {
-            body.to_vec()
-        };
-    Ok(HttpAnswer { body, ..answer })
+    if answer.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+        return Ok(unchunk(body)?.map_or(Whole::No, |body| Whole::Yes(HttpAnswer { body, ..answer })));
+    }
+    if let Some(length) = answer.header("content-length") {
+        let length: usize = length.parse().map_err(|_| "the content length is no number")?;
+        return Ok(match body.get(..length) {
+            Some(body) => Whole::Yes(HttpAnswer { body: body.to_vec(), ..answer }),
+            None => Whole::No,
+        });
+    }
+    Ok(Whole::IfEnded(HttpAnswer { body: body.to_vec(), ..answer }))
 }
 
-fn unchunk(mut bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
-    const BROKE_OFF: &str = "the HTTP body broke off";
+/// The chunks' content, once the last one is there.
+fn unchunk(mut bytes: &[u8]) -> Result<Option<Vec<u8>>, &'static str> {
     let mut body = Vec::new();
     loop {
-        let line = bytes.windows(2).position(|window| window == b"\r\n").ok_or(BROKE_OFF)?;
+        let Some(line) = bytes.windows(2).position(|window| window == b"\r\n") else { return Ok(None) };
         let size = std::str::from_utf8(&bytes[..line])
             .ok()
             .and_then(|text| {
@@ -166,10 +187,14 @@ fn unchunk(mut bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
             .ok_or("a chunk has no size")?;
         bytes = &bytes[line + 2..];
         if size == 0 {
-            return Ok(body);
+            return Ok(Some(body));
         }
-        body.extend_from_slice(bytes.get(..size).ok_or(BROKE_OFF)?);
-        bytes = size.checked_add(2).and_then(|next| bytes.get(next..)).ok_or(BROKE_OFF)?;
+        let Some(chunk) = bytes.get(..size) else { return Ok(None) };
+        body.extend_from_slice(chunk);
+        match size.checked_add(2).and_then(|next| bytes.get(next..)) {
+            Some(rest) => bytes = rest,
+            None => return Ok(None),
+        }
     }
 }
 
@@ -178,27 +203,34 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Status and body, or a part of the complaint.
-    type Outcome = Result<(u16, &'static str), &'static str>;
+    /// Status and body; `None` when more must come; or a part of the complaint.
+    type Outcome = Result<Option<(u16, &'static str)>, &'static str>;
 
     #[rustfmt::skip] // read in columns
     const CASES: &[(&str, Outcome)] = &[
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",                                Ok((200, "{}"))),
-        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}trailing",                        Ok((200, "{}"))),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\n\r\n", Ok((200, "{}"))),
-        ("HTTP/1.0 404 Not Found\r\n\r\nnope",                                            Ok((404, "nope"))),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}",                               Err("broke off")),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{}",                 Err("broke off")),
-        ("HTTP/1.1 200 OK\r\n",                                                           Err("incomplete")),
-        ("SSH-2.0-x\r\n\r\n",                                                             Err("not an HTTP/1.1")),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",                Ok(Some((200, "{}")))),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}trailing",        Ok(Some((200, "{}")))),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\n\r\n", Ok(Some((200, "{}")))),
+        ("HTTP/1.0 404 Not Found\r\n\r\nnope",                            Ok(Some((404, "nope")))),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n{}",               Ok(None)),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{}", Ok(None)),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}", Err("no size")),
+        ("HTTP/1.1 200 OK\r\n",                                           Ok(None)),
+        ("SSH-2.0-x\r\n\r\n",                                             Err("not an HTTP/1.1")),
     ];
 
     #[test]
     fn answers() {
         for (text, expected) in CASES {
-            match (parse(text.as_bytes()), expected) {
-                (Ok(seen), Ok((status, body))) => {
-                    assert_eq!((seen.status, seen.body.as_slice()), (*status, body.as_bytes()), "{text:?}");
+            let seen = match parse(text.as_bytes()) {
+                Ok(Whole::Yes(answer) | Whole::IfEnded(answer)) => Ok(Some(answer)),
+                Ok(Whole::No) => Ok(None),
+                Err(why) => Err(why),
+            };
+            match (seen, expected) {
+                (Ok(seen), Ok(expected)) => {
+                    let seen = seen.map(|answer| (answer.status, String::from_utf8(answer.body).unwrap()));
+                    assert_eq!(seen, expected.map(|(status, body)| (status, body.to_owned())), "{text:?}");
                 }
                 (Err(why), Err(part)) => assert!(why.contains(part), "{text:?}: {why}"),
                 (seen, _) => panic!("{text:?}: {seen:?}"),

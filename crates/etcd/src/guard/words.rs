@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Note, Scene, Step, Target};
-use crate::observation::{Observation, SeenMember};
+use crate::observation::{Condition, Observation, SeenMember};
 use crate::refusal::{Refusal, Why};
 
 impl Step {
@@ -49,6 +49,9 @@ impl Scene<'_> {
 
     fn way_out(&self, why: &Why) -> Vec<String> {
         match why {
+            Why::NoQuorumNow { .. } | Why::InDoubt { .. } if self.wants_login() => vec![
+                "log in: a client certificate with CN=root, or the user root and its password".to_owned(),
+            ],
             Why::WouldLoseQuorum { .. } | Why::Degraded { .. } | Why::NoQuorumNow { commits: false, .. } => {
                 self.mend_first(why)
             }
@@ -101,6 +104,10 @@ impl Scene<'_> {
         }
     }
 
+    fn wants_login(&self) -> bool {
+        self.seen.members.iter().any(|member| matches!(member.condition, Condition::Denied(_)))
+    }
+
     /// Whatever is broken comes first; if nothing is, the step itself asks for too much.
     fn mend_first(&self, why: &Why) -> Vec<String> {
         let broken: Vec<&SeenMember> = self
@@ -145,7 +152,11 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Overridden(refusal) => write!(f, "GUARD OVERRIDDEN [{}]: {refusal}", refusal.code()),
-            Self::NoneToSpare => f.write_str("during this step the cluster tolerates no failure"),
+            Self::NoneToSpare(during) => write!(
+                f,
+                "during this step the cluster tolerates no failure ({} of {})",
+                during.healthy, during.voters
+            ),
             Self::Outage => f.write_str("during this step the cluster does not serve, as allowed"),
             Self::Repairs => f.write_str("this step mends a member that serves nobody"),
             Self::Degraded(broken) => {

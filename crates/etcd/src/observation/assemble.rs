@@ -212,9 +212,9 @@ fn condition(
                 EtcdError::Silent { .. } | EtcdError::Unknown { .. } => Condition::Silent,
                 EtcdError::Tls { why, .. } => Condition::Tls(why.clone()),
                 EtcdError::Says { answer } => Condition::Denied(answer.to_string()),
-                EtcdError::Unreachable { why, .. } | EtcdError::Protocol { why, .. } => {
-                    Condition::Unreachable(why.clone())
-                }
+                EtcdError::Unreachable { why, .. }
+                | EtcdError::Protocol { why, .. }
+                | EtcdError::Broken { why, .. } => Condition::Unreachable(why.clone()),
                 EtcdError::Local(why) => Condition::Unreachable(why.clone()),
             };
             return match (&mute, entry) {
