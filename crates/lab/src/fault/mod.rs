@@ -3,6 +3,7 @@
 //! Each is remembered in the lab's state until healed, and survives a reboot of the host it belongs to.
 
 pub(crate) mod clock;
+mod commands;
 pub(crate) mod cut;
 pub(crate) mod delay;
 pub(crate) mod fill;
