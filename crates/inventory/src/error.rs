@@ -283,14 +283,6 @@ pub enum Warning {
         /// Hosts and groups that look alike.
         nearest: Vec<String>,
     },
-    /// A `~regex` pattern that is no regular expression.
-    #[error("Invalid host list pattern: {pattern}")]
-    BadRegex {
-        /// The pattern.
-        pattern: String,
-        /// What the regex engine says.
-        problem: String,
-    },
     /// `web[0-1]`.
     #[error("Use [x:y] inclusive subscripts instead of [x-y] which has been removed")]
     OldSubscript {

@@ -21,6 +21,42 @@ pub struct Selection {
     pub hosts: Vec<HostId>,
     /// Parts that matched nothing, and odd ones.
     pub warnings: Vec<Warning>,
+    /// Parts that mean nothing. Ansible stops at the first.
+    pub errors: Vec<PatternError>,
+}
+
+/// Why a pattern means nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// A `~regex` pattern that is no regular expression.
+    #[error("Invalid host list pattern: {pattern}")]
+    Regex {
+        /// The pattern.
+        pattern: String,
+        /// What the regex engine says.
+        problem: String,
+    },
+    /// An index beyond the hosts that the rest of the pattern matches.
+    #[error("No hosts matched the subscripted pattern '{pattern}'")]
+    Subscript {
+        /// The pattern.
+        pattern: String,
+        /// How many hosts the rest matches.
+        count: usize,
+    },
+}
+
+impl PatternError {
+    /// The next thing to try, as an imperative sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            PatternError::Regex { problem, .. } => format!("Mend the expression behind `~`: {problem}."),
+            PatternError::Subscript { count, .. } => format!(
+                "Use an index from 0 to {}, or from -1 to -{count}: the pattern matches {count} hosts.",
+                count.saturating_sub(1)
+            ),
+        }
+    }
 }
 
 /// A `--limit`: patterns that further narrow every other pattern.
@@ -147,18 +183,16 @@ impl Inventory {
 
     /// The hosts that patterns mean together, narrowed by a limit.
     pub fn select_patterns(&self, patterns: &[String], limit: Option<&Limit>) -> Selection {
-        let mut selection = Selection::default();
-        let mut hosts = self.evaluate(patterns, &mut selection.warnings);
+        let mut notes = Selection::default();
+        let mut hosts = self.evaluate(patterns, &mut notes);
         if let Some(limit) = limit {
-            let within: HashSet<HostId> =
-                self.evaluate(&limit.patterns, &mut selection.warnings).into_iter().collect();
+            let within: HashSet<HostId> = self.evaluate(&limit.patterns, &mut notes).into_iter().collect();
             hosts.retain(|host| within.contains(host));
         }
-        selection.hosts = hosts;
-        selection
+        Selection { hosts, ..notes }
     }
 
-    fn evaluate(&self, patterns: &[String], warnings: &mut Vec<Warning>) -> Vec<HostId> {
+    fn evaluate(&self, patterns: &[String], notes: &mut Selection) -> Vec<HostId> {
         let starts =
             |c: char| patterns.iter().map(String::as_str).filter(move |pattern| pattern.starts_with(c));
         let mut plain: Vec<&str> = patterns
@@ -171,21 +205,21 @@ impl Inventory {
         }
         let mut hosts: IndexSet<HostId> = IndexSet::new();
         for pattern in plain {
-            hosts.extend(self.one(pattern, warnings));
+            hosts.extend(self.one(pattern, notes));
         }
         for pattern in starts('&') {
-            let kept: HashSet<HostId> = self.one(pattern, warnings).into_iter().collect();
+            let kept: HashSet<HostId> = self.one(pattern, notes).into_iter().collect();
             hosts.retain(|host| kept.contains(host));
         }
         for pattern in starts('!') {
-            let gone: HashSet<HostId> = self.one(pattern, warnings).into_iter().collect();
+            let gone: HashSet<HostId> = self.one(pattern, notes).into_iter().collect();
             hosts.retain(|host| !gone.contains(host));
         }
         hosts.into_iter().collect()
     }
 
     /// The hosts of one pattern, `&` and `!` left out of account.
-    fn one(&self, pattern: &str, warnings: &mut Vec<Warning>) -> Vec<HostId> {
+    fn one(&self, pattern: &str, notes: &mut Selection) -> Vec<HostId> {
         if let Some(index) = self.hosts.get_index_of(pattern) {
             return vec![HostId(index as u32)];
         }
@@ -193,16 +227,21 @@ impl Inventory {
         if pattern.is_empty() {
             return Vec::new();
         }
-        let (expression, subscript) = split_subscript(pattern, warnings);
-        let hosts = self.matching(expression, warnings);
-        subscript.map_or_else(|| hosts.clone(), |subscript| subscript.apply(&hosts))
+        let (expression, subscript) = split_subscript(pattern, &mut notes.warnings);
+        let hosts = self.matching(expression, notes);
+        let Some(subscript) = subscript.filter(|_| !hosts.is_empty()) else { return hosts };
+        let chosen = subscript.apply(&hosts);
+        if chosen.is_empty() && matches!(subscript, Subscript::Index(_)) {
+            notes.errors.push(PatternError::Subscript { pattern: pattern.to_owned(), count: hosts.len() });
+        }
+        chosen
     }
 
-    fn matching(&self, pattern: &str, warnings: &mut Vec<Warning>) -> Vec<HostId> {
+    fn matching(&self, pattern: &str, notes: &mut Selection) -> Vec<HostId> {
         let matcher = match Matcher::new(pattern) {
             Ok(matcher) => matcher,
             Err(problem) => {
-                warnings.push(Warning::BadRegex { pattern: pattern.to_owned(), problem });
+                notes.errors.push(PatternError::Regex { pattern: pattern.to_owned(), problem });
                 return Vec::new();
             }
         };
@@ -223,7 +262,7 @@ impl Inventory {
         if hosts.is_empty() && !any_group && pattern != "all" {
             let names = self.groups.keys().chain(self.hosts.keys()).map(AsRef::as_ref);
             let nearest = if pattern.starts_with('~') { Vec::new() } else { nearest(pattern, names) };
-            warnings.push(Warning::NoMatch { pattern: pattern.to_owned(), nearest });
+            notes.warnings.push(Warning::NoMatch { pattern: pattern.to_owned(), nearest });
         }
         hosts
     }

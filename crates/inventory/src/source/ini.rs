@@ -267,7 +267,7 @@ mod tests {
     fn every_mistake_has_its_place() {
         let text = "h1 foo\n[web:var]\nx\n[db:vars]\nnot a var\n[g]\nh2:\n  h3 a='x\nweb[1:\n[a b]\n";
         let errors = parse(text, FileId::default()).errors;
-        let places: Vec<(u32, u32)> = errors.iter().map(|error| error_place(error)).collect();
+        let places: Vec<(u32, u32)> = errors.iter().map(error_place).collect();
         assert_eq!(places, [(1, 4), (2, 1), (5, 1), (7, 1), (8, 8), (9, 1), (10, 1)]);
         assert_eq!(errors[1].hint().as_deref(), Some("Did you mean `[web:vars]`?"));
     }

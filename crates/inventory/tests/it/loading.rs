@@ -23,9 +23,13 @@ pub(crate) fn load_with(
     }
     let sources: Vec<String> = sources
         .iter()
-        .map(|source| match source.contains(',') {
-            true => (*source).to_owned(),
-            false => directory.path().join(source).to_string_lossy().into_owned(),
+        .map(|source| {
+            let list = source.contains(',');
+            if list {
+                (*source).to_owned()
+            } else {
+                directory.path().join(source).to_string_lossy().into_owned()
+            }
         })
         .collect();
     let loaded = Inventory::load(&sources, options(directory.path()));
