@@ -24,6 +24,8 @@ pub struct Checked {
     pub error: Option<Complaint>,
     /// Values that must never be shown.
     pub secrets: BTreeSet<String>,
+    /// Names of top-level parameters that only the controller sets.
+    pub hidden: BTreeSet<&'static str>,
     /// Names of top-level parameters whose values must never be shown.
     pub secret_names: BTreeSet<String>,
     /// Entries for the result's `deprecations`.
@@ -45,6 +47,7 @@ pub struct Complaint {
 pub fn check(spec: &Spec, called: &str, given: &Dict, place: Place<'_>) -> Checked {
     let mut checked = Checked { args: given.clone(), ..Checked::default() };
     let params: Vec<Param> = spec.all_params().copied().collect();
+    checked.hidden = params.iter().filter(|param| param.hidden).map(|param| param.name).collect();
     let mut run = Run { out: &mut checked, place, complaints: Vec::new(), unsupported: Vec::new() };
     let mut args = std::mem::take(&mut run.out.args);
     run.level(&params, &spec.rules, &mut args, &[]);
@@ -186,7 +189,7 @@ impl Run<'_> {
             return;
         }
         strange.sort();
-        let mut names: Vec<_> = params.iter().map(|p| p.name).collect();
+        let mut names: Vec<_> = params.iter().filter(|p| !p.hidden).map(|p| p.name).collect();
         names.sort_unstable();
         let mut aliases: Vec<_> = params
             .iter()

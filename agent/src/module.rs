@@ -23,7 +23,7 @@ use quorate_value::{Dict, Str, Value, dict};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// One module: a table and a function. Observe, decide, apply; in check mode everything but apply.
 pub trait Module: Sync {
@@ -51,6 +51,7 @@ pub struct Ctx {
     pub cwd: Option<String>,
     /// Stops the job.
     pub cancel: Cancel,
+    resolved: Mutex<Dict>,
     temporary: Option<String>,
     provider: Arc<dyn ContentProvider>,
     inline: Vec<crate::protocol::Content>,
@@ -65,6 +66,11 @@ impl Ctx {
         self.provider
             .fetch(hash, &self.cancel)
             .map_err(|why| Failure::new(format!("could not receive the content of this task: {why}")))
+    }
+
+    /// Tells what an argument came to mean, for `invocation` in the result.
+    pub fn resolved(&self, name: &str, value: impl Into<Value>) {
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value);
     }
 
     /// A directory for temporary files; exists, and is closed to others.
@@ -200,7 +206,7 @@ fn run_job(job: Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel) -> Dic
     }
     let spec = module.spec();
     let checked = args::check(spec, &job.module, &job.args, Place::Host(&job.environment));
-    let invocation = invocation(&checked);
+    let mut invocation = invocation(&checked);
     let mut marked = BTreeSet::new();
     secret_texts(&Value::dict(job.args), &mut marked);
     let mut result = if let Some(complaint) = &checked.error {
@@ -226,17 +232,24 @@ fn run_job(job: Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel) -> Dic
             environment: job.environment,
             cwd: job.cwd,
             cancel: cancel.clone(),
+            resolved: Mutex::default(),
             temporary: job.tmp,
             provider,
             inline: job.content,
         };
-        match module.run(&Args::new(checked.args.clone(), spec), &ctx) {
+        let result = match module.run(&Args::new(checked.args.clone(), spec), &ctx) {
             Ok(outcome) => outcome.into_result(),
             Err(failure) => failure.into_result(),
+        };
+        let resolved = ctx.resolved.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if let (Value::Dict(entries), false) = (&mut invocation, resolved.is_empty()) {
+            Arc::make_mut(entries).extend(resolved);
         }
+        result
     };
     let path = result.get("path").or(result.get("dest")).and_then(Value::as_str).map(str::to_owned);
-    if let Some(path) = path.filter(|_| !spec.any_params) {
+    let plain = result.remove(outcome::PLAIN).is_some() || spec.any_params;
+    if let Some(path) = path.filter(|_| !plain) {
         crate::system::files::describe(&path, &mut result);
     }
     add_all(&mut result, "warnings", checked.warnings.iter().map(Value::from));
@@ -265,6 +278,9 @@ fn invocation(checked: &args::Checked) -> Value {
     let hidden = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER";
     let mut shown = Dict::new();
     for (name, value) in &checked.args {
+        if name.as_str().is_some_and(|name| checked.hidden.contains(name)) {
+            continue;
+        }
         let secret =
             name.as_str().is_some_and(|name| checked.secret_names.contains(name)) && !value.is_null();
         shown.insert(name.clone(), if secret { Value::from(hidden) } else { value.clone() });

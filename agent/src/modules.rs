@@ -1,6 +1,7 @@
 //! All modules. To add one: a file, its `mod` line, its line in [`MODULES`]; both lists are sorted.
 
 pub mod command;
+pub mod copy;
 pub mod detached;
 pub mod file;
 pub mod ping;
@@ -15,6 +16,7 @@ use crate::module::Module;
 #[rustfmt::skip] // one line a module, so that additions never collide
 pub const MODULES: &[&dyn Module] = &[
     &command::CommandModule,
+    &copy::Copy,
     &file::FileModule,
     &ping::Ping,
     &command::Shell,

@@ -103,6 +103,8 @@ pub struct Param {
     pub env: &'static [&'static str],
     /// The version that drops it, and the collection.
     pub removed_in: Option<(&'static str, &'static str)>,
+    /// Set by the controller, not by people: no message and no result names it.
+    pub hidden: bool,
     /// One or two sentences for the reference page.
     pub doc: &'static str,
 }
@@ -125,6 +127,7 @@ impl Param {
             apply_defaults: false,
             env: &[],
             removed_in: None,
+            hidden: false,
             doc: "",
         }
     }
@@ -197,6 +200,16 @@ impl Param {
     /// Never shown.
     pub const fn no_log(mut self) -> Self {
         self.no_log = Some(true);
+        self
+    }
+    /// Set by the controller, not by people.
+    pub const fn hidden(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+    /// Sounds secret, but is not.
+    pub const fn no_log_false(mut self) -> Self {
+        self.no_log = Some(false);
         self
     }
     /// The type of a list's items.

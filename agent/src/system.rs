@@ -7,6 +7,7 @@ pub mod facts;
 pub mod files;
 pub mod glob;
 pub mod process;
+pub mod regex;
 pub mod shlex;
 pub mod systemd;
 pub mod users;

@@ -3,6 +3,9 @@
 use crate::system::process::Output;
 use quorate_value::{Dict, Key, Value, dict};
 
+/// Marks results that say nothing more about their path.
+pub(super) const PLAIN: &str = "_plain";
+
 /// What a module did. Becomes Ansible's result.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
@@ -101,6 +104,12 @@ impl Outcome {
         self.with("rc", output.rc).with("stdout", output.stdout_text()).with("stderr", output.stderr_text())
     }
 
+    /// Leaves out what results tell about a `path` or `dest` (owner, mode, size) by themselves.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        self.with(PLAIN, true)
+    }
+
     /// Ansible's shape.
     pub fn into_result(self) -> Dict {
         let mut result = self.entries;
@@ -194,6 +203,20 @@ impl Failure {
     #[must_use]
     pub fn with(mut self, key: impl Into<Key>, value: impl Into<Value>) -> Self {
         self.entries.insert(key, value);
+        self
+    }
+
+    /// An entry of the result, unless it has one of this name or there is no value.
+    #[must_use]
+    pub fn or_with(self, key: &str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        if value.is_null() || self.entries.contains_key(key) { self } else { self.with(key, value) }
+    }
+
+    /// Several entries.
+    #[must_use]
+    pub fn with_all(mut self, entries: Dict) -> Self {
+        self.entries.extend(entries);
         self
     }
 

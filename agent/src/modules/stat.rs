@@ -32,7 +32,6 @@ static SPEC: Spec = Spec::new("stat", "Tells what stands at a path.").params(&[
         .choices(&["md5", "sha1", "sha224", "sha256", "sha384", "sha512"])
         .default_str("sha1")
         .doc("The digest to compute."),
-    Param::bool("get_selinux_context").default_bool(false).doc("Reads the SELinux label."),
 ]);
 
 impl Module for Stat {
@@ -46,15 +45,13 @@ impl Module for Stat {
             if args.bool("follow") { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) };
         let metadata = match looked {
             Ok(metadata) => metadata,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-                ) =>
-            {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(Outcome::ok().with("stat", dict! {"exists" => false}));
             }
-            Err(error) => return Err(Failure::new(format!("{}: b'{path}'", errno(&error)))),
+            Err(error) => {
+                let text = errno(&error);
+                return Err(Failure::new(text.split_once("] ").map_or(text.as_str(), |(_, text)| text)));
+            }
         };
         let mut stat = describe(path, &metadata);
         let access = |access: Access| rustix::fs::access(path, access).is_ok();
@@ -85,9 +82,6 @@ impl Module for Stat {
             stat.insert("attr_flags", flags.map(files::attribute_flags).unwrap_or_default());
             let names: Value = flags.map(files::attribute_names).unwrap_or_default().into_iter().collect();
             stat.insert("attributes", names);
-        }
-        if args.bool("get_selinux_context") {
-            stat.insert("selinux_context", files::selinux_context(path.as_ref()));
         }
         Ok(Outcome::ok().with("stat", stat))
     }

@@ -12,7 +12,7 @@ mod times;
 pub use attributes::{Sides, Wanted, attribute_flags, attribute_names, generation, read_flags};
 pub use label::{context as selinux_context, enabled as selinux_enabled, keep as keep_label};
 pub use mode::{parse_mode, umask};
-pub use replace::{Replacement, backup, remove_tree, rename_or_copy, write};
+pub use replace::{Replacement, backup, remove_tree, rename_or_copy, replace_link, write};
 pub use times::set_times;
 
 use super::process::errno;
@@ -167,14 +167,15 @@ pub fn sha256(bytes: &[u8]) -> Hash {
 
 /// Adds what Ansible tells about a path in every result that names one: owner, mode, state, size.
 pub fn describe(path: &str, into: &mut Dict) {
-    let Ok(metadata) = std::fs::symlink_metadata(path) else {
+    // A link that leads nowhere is as good as nothing, as Ansible sees it.
+    let (Ok(metadata), Ok(_)) = (std::fs::symlink_metadata(path), std::fs::metadata(path)) else {
         return;
     };
     into.insert("uid", metadata.uid());
     into.insert("gid", metadata.gid());
     into.insert("owner", user_name(metadata.uid()));
     into.insert("group", group_name(metadata.gid()));
-    into.insert("mode", format!("{:04o}", permission_bits(&metadata)));
+    into.insert("mode", format!("0{:03o}", permission_bits(&metadata)));
     into.insert("state", Kind::of(&metadata).name());
     if selinux_enabled() {
         into.insert("secontext", selinux_context(path.as_ref()).map(Value::from));

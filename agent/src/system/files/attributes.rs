@@ -74,7 +74,7 @@ impl Wanted {
     pub fn bits(&self, path: &str, current: u32, is_dir: bool) -> Result<Option<u32>, Failure> {
         let bits = match &self.mode {
             None => return Ok(None),
-            Some(Value::Int(number)) => u32::try_from(*number).ok(),
+            Some(Value::Int(number)) => Some(*number as u32),
             Some(value) => {
                 let text = quorate_value::str_of(value);
                 let bad = || {
@@ -84,11 +84,7 @@ impl Wanted {
                 Some(mode::parse_mode(&text, current, is_dir, mode::umask()).ok_or_else(bad)?)
             }
         };
-        match bits {
-            Some(bits) if bits & !0o7777 == 0 => Ok(Some(bits)),
-            other => Err(refuse(path, "Invalid mode supplied, only permission info is allowed")
-                .with("details", other.map(|bits| format!("{bits:#o}")))),
-        }
+        Ok(bits.map(|bits| bits & 0o7777))
     }
 
     fn apply_owner(&self, path: &str, ctx: &Ctx, sides: &mut Sides<'_>) -> Result<bool, Failure> {

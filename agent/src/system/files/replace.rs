@@ -208,6 +208,16 @@ pub fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes a link, in place of whatever file or link stands there, in one step.
+pub fn replace_link(path: &str, target: &str) -> io::Result<()> {
+    let temporary = fresh_name(Path::new(path), 0);
+    std::os::unix::fs::symlink(target, &temporary)?;
+    std::fs::rename(&temporary, path).inspect_err(|_| {
+        // The link that could not be put in place is not left behind.
+        std::fs::remove_file(&temporary).ok();
+    })
+}
+
 /// Moves a file, over file systems too.
 pub fn rename_or_copy(from: &Path, to: &Path) -> io::Result<()> {
     match std::fs::rename(from, to) {
