@@ -1,29 +1,42 @@
 //! All modules. To add one: a file, its `mod` line, its line in [`MODULES`]; both lists are sorted.
 
+pub mod blockinfile;
 pub mod command;
 pub mod copy;
 pub mod detached;
+mod edit;
 pub mod file;
+pub mod getent;
+pub mod group;
+pub mod lineinfile;
 pub mod ping;
+pub mod replace;
 pub mod service;
 pub mod stat;
 pub mod systemd_service;
 pub mod sysvinit;
+pub mod user;
 
 use crate::module::Module;
 
 /// The one registration table.
 #[rustfmt::skip] // one line a module, so that additions never collide
 pub const MODULES: &[&dyn Module] = &[
+    &blockinfile::BlockInFile,
     &command::CommandModule,
     &copy::Copy,
     &file::FileModule,
+    &getent::Getent,
+    &group::GroupModule,
+    &lineinfile::LineInFile,
     &ping::Ping,
     &command::Shell,
+    &replace::Replace,
     &service::Service,
     &stat::Stat,
     &systemd_service::SystemdService,
     &sysvinit::Sysvinit,
+    &user::UserModule,
 ];
 
 /// The module of this name: short, `ansible.builtin.NAME`, `ansible.legacy.NAME`, or with its own collection.
