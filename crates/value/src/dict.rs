@@ -218,6 +218,16 @@ impl Dict {
         self.0.get_index(index)
     }
 
+    /// The position of a text key.
+    pub fn index_of(&self, key: &str) -> Option<usize> {
+        self.0.get_index_of(key)
+    }
+
+    /// The position of any key.
+    pub fn index_of_key(&self, key: &Key) -> Option<usize> {
+        self.0.get_index_of(key)
+    }
+
     /// Keeps the entries for which `keep` says yes.
     pub fn retain(&mut self, keep: impl FnMut(&Key, &mut Value) -> bool) {
         self.0.retain(keep);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 const TRUSTED: u8 = 1;
 const SECRET: u8 = 2;
+const MARKUP: u8 = 4;
 
 /// Shared text with marks. Equality and hashing look at the text alone.
 #[derive(Clone, Default)]
@@ -51,6 +52,23 @@ impl Str {
             let text = self.as_str();
             text.contains("{{") || text.contains("{%") || text.contains("{#")
         }
+    }
+
+    /// Whether it is markup already, so that escaping leaves it alone (Jinja's `Markup`; only templates see it).
+    pub fn is_markup(&self) -> bool {
+        self.marks & MARKUP != 0
+    }
+
+    /// The same text, as markup or as plain text.
+    #[must_use]
+    pub fn markup(mut self, on: bool) -> Self {
+        self.marks = if on { self.marks | MARKUP } else { self.marks & !MARKUP };
+        self
+    }
+
+    /// The text as it is shared; nothing for empty text.
+    pub fn shared(&self) -> Option<&Arc<str>> {
+        self.text.as_ref()
     }
 
     /// The same text, trusted.
