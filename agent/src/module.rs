@@ -11,7 +11,7 @@ mod content;
 mod outcome;
 
 pub(crate) use content::Spool;
-pub use content::{Body, ContentProvider, NoContent};
+pub use content::{Body, ContentProvider, NoContent, Reader};
 pub use outcome::{Diff, Failure, Outcome, split_lines};
 
 use crate::args::{self, Args, Place};

@@ -1,20 +1,28 @@
 //! All modules. To add one: a file, its `mod` line, its line in [`MODULES`]; both lists are sorted.
 
+pub mod apt;
+pub mod assemble;
 pub mod blockinfile;
 pub mod command;
 pub mod copy;
 pub mod detached;
 mod edit;
+pub mod fetch;
 pub mod file;
+pub mod find;
 pub mod getent;
 pub mod group;
 pub mod lineinfile;
 pub mod ping;
 pub mod replace;
+pub mod script;
 pub mod service;
+pub mod slurp;
 pub mod stat;
 pub mod systemd_service;
 pub mod sysvinit;
+pub mod tempfile;
+pub mod unarchive;
 pub mod user;
 
 use crate::module::Module;
@@ -22,20 +30,28 @@ use crate::module::Module;
 /// The one registration table.
 #[rustfmt::skip] // one line a module, so that additions never collide
 pub const MODULES: &[&dyn Module] = &[
+    &apt::Apt,
+    &assemble::Assemble,
     &blockinfile::BlockInFile,
     &command::CommandModule,
     &copy::Copy,
+    &fetch::Fetch,
     &file::FileModule,
+    &find::Find,
     &getent::Getent,
     &group::GroupModule,
     &lineinfile::LineInFile,
     &ping::Ping,
     &command::Shell,
     &replace::Replace,
+    &script::Script,
     &service::Service,
+    &slurp::Slurp,
     &stat::Stat,
     &systemd_service::SystemdService,
     &sysvinit::Sysvinit,
+    &tempfile::TempFile,
+    &unarchive::Unarchive,
     &user::UserModule,
 ];
 

@@ -2,7 +2,10 @@
 //!
 //! **Invariant:** the only place that starts processes, and the only one where `unsafe` may be opened, file by file.
 
+pub mod apt;
+pub mod archive;
 pub mod clock;
+pub mod dpkg;
 pub mod facts;
 pub mod files;
 pub mod glob;

@@ -3,7 +3,7 @@
 use crate::protocol::Hash;
 use crate::system::process::Cancel;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ impl Drop for Spool {
 
 impl Body {
     /// Opens it from its beginning.
-    pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+    pub fn open(&self) -> io::Result<Box<dyn Reader>> {
         Ok(match self {
             Body::Memory(bytes) => Box::new(io::Cursor::new(Arc::clone(bytes))),
             Body::Spooled(spool) => Box::new(File::open(&spool.path)?),
@@ -55,6 +55,11 @@ impl Body {
         Ok(bytes)
     }
 }
+
+/// Content being read, from any place in it.
+pub trait Reader: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Reader for T {}
 
 /// Gives content by its hash.
 pub trait ContentProvider: Send + Sync {

@@ -9,7 +9,7 @@
 
 mod diff;
 mod remote;
-pub mod single;
+pub(crate) mod single;
 mod tree;
 
 use crate::args::Args;
@@ -74,20 +74,28 @@ impl Module for Copy {
                 other => to_json(other),
             };
             let sum = files::Algorithm::Sha1.digest(text.as_bytes());
-            return controlled(args, ctx, dest, &Source::Text(text), true).map_err(|failure| failure.or_with("checksum", sum));
+            return controlled(args, ctx, dest, &Source::Text(text), true)
+                .map_err(|failure| failure.or_with("checksum", sum));
         }
         Err(Failure::new("src (or content) is required"))
     }
 }
 
 /// A source that the controller gives.
-fn controlled(args: &Args, ctx: &Ctx, dest: &str, source: &Source, from_text: bool) -> Result<Outcome, Failure> {
+fn controlled(
+    args: &Args,
+    ctx: &Ctx,
+    dest: &str,
+    source: &Source,
+    from_text: bool,
+) -> Result<Outcome, Failure> {
     let into_directory = dest.ends_with('/') || Path::new(dest).is_dir();
     if into_directory && from_text {
         return Err(Failure::new("can not use content with a dir as dest"));
     }
     let name = args.text("_original_basename");
-    let dest = if into_directory { format!("{}/{name}", dest.trim_end_matches('/')) } else { dest.to_owned() };
+    let dest =
+        if into_directory { format!("{}/{name}", dest.trim_end_matches('/')) } else { dest.to_owned() };
     let place = Place {
         make_parents: into_directory,
         shown_source: args.str("_source").map(str::to_owned),

@@ -2,10 +2,10 @@
 
 use super::diff::{self, LARGEST, Side};
 use crate::args::Args;
-use crate::module::{Ctx, Failure, Outcome};
+use crate::module::{Ctx, Failure, Outcome, Reader};
 use crate::protocol::{Hash, hex};
 use crate::system::files::{self, Kind, Replacement, Wanted};
-use crate::system::process::errno;
+use crate::system::process::{Output, errno};
 use crate::system::shlex;
 use quorate_value::{Dict, Value, dict};
 use sha2::Digest as _;
@@ -46,13 +46,11 @@ impl Source {
         }
     }
 
-    fn open(&self, ctx: &Ctx) -> Result<Box<dyn Read + Send>, Failure> {
+    fn open(&self, ctx: &Ctx) -> Result<Box<dyn Reader>, Failure> {
         let opened = match self {
             Source::Content { hash, .. } => ctx.content(hash)?.open(),
-            Source::Text(text) => Ok(Box::new(io::Cursor::new(text.clone().into_bytes())) as Box<dyn Read + Send>),
-            Source::File(path) => {
-                std::fs::File::open(path).map(|file| Box::new(file) as Box<dyn Read + Send>)
-            }
+            Source::Text(text) => Ok(Box::new(io::Cursor::new(text.clone().into_bytes())) as Box<dyn Reader>),
+            Source::File(path) => std::fs::File::open(path).map(|file| Box::new(file) as Box<dyn Reader>),
         };
         opened.map_err(|error| Failure::new(format!("could not read the content: {}", errno(&error))))
     }
@@ -158,7 +156,8 @@ pub(super) fn put(place: &Place, source: &Source, ctx: &Ctx) -> Result<Outcome, 
 
 /// The content is right; attributes may not be.
 fn keep(place: &Place, ctx: &Ctx) -> Result<Outcome, Failure> {
-    let (mut before, mut after) = (dict! {"path" => place.dest.as_str()}, dict! {"path" => place.dest.as_str()});
+    let (mut before, mut after) =
+        (dict! {"path" => place.dest.as_str()}, dict! {"path" => place.dest.as_str()});
     let changed = place.wanted.apply(&place.dest, ctx, Some((&mut before, &mut after)))?;
     let sum = files::Algorithm::Sha1.digest_file(&place.dest).ok();
     let outcome = Outcome::changed_if(changed)
@@ -200,7 +199,8 @@ pub(super) fn make_directories(
     missing.retain(|part| !part.as_os_str().is_empty());
     for part in missing.into_iter().rev() {
         let text = part.to_string_lossy();
-        std::fs::create_dir(part).map_err(|error| files::trouble("could not create directory", &text, &error))?;
+        std::fs::create_dir(part)
+            .map_err(|error| files::trouble("could not create directory", &text, &error))?;
         wanted.apply(&text, ctx, None)?;
     }
     Ok(())
@@ -240,11 +240,16 @@ pub(super) fn write(place: &Place, source: &Source, hash: &Hash, ctx: &Ctx) -> R
 }
 
 /// Runs a `validate` command on a file that is not in its place yet.
-pub fn validate(template: &str, file: &Path, ctx: &Ctx) -> Result<(), Failure> {
+pub(crate) fn check_with(template: &str, file: &Path, ctx: &Ctx) -> Result<Output, Failure> {
     let words = shlex::split(template).map_err(Failure::new)?;
     let path = file.to_string_lossy();
-    let words: Vec<String> = words.iter().map(|word| ctx.place().expand_path(&word.replace("%s", &path))).collect();
-    let output = ctx.run(&ctx.command(&words))?;
+    let words: Vec<String> =
+        words.iter().map(|word| ctx.place().expand_path(&word.replace("%s", &path))).collect();
+    ctx.run(&ctx.command(&words))
+}
+
+fn validate(template: &str, file: &Path, ctx: &Ctx) -> Result<(), Failure> {
+    let output = check_with(template, file, ctx)?;
     if output.ok() {
         return Ok(());
     }
