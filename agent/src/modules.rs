@@ -5,6 +5,7 @@ pub mod assemble;
 pub mod blockinfile;
 pub mod command;
 pub mod copy;
+pub mod crypto;
 pub mod detached;
 mod edit;
 pub mod fetch;
@@ -13,6 +14,11 @@ pub mod find;
 pub mod getent;
 pub mod group;
 pub mod lineinfile;
+pub mod openssl_csr;
+pub mod openssl_csr_info;
+pub mod openssl_csr_pipe;
+pub mod openssl_privatekey;
+pub mod openssl_privatekey_info;
 pub mod ping;
 pub mod replace;
 pub mod script;
@@ -24,6 +30,9 @@ pub mod sysvinit;
 pub mod tempfile;
 pub mod unarchive;
 pub mod user;
+pub mod x509_certificate;
+pub mod x509_certificate_info;
+pub mod x509_certificate_pipe;
 
 use crate::module::Module;
 
@@ -41,6 +50,11 @@ pub const MODULES: &[&dyn Module] = &[
     &getent::Getent,
     &group::GroupModule,
     &lineinfile::LineInFile,
+    &openssl_csr::OpensslCsr,
+    &openssl_csr_info::OpensslCsrInfo,
+    &openssl_csr_pipe::OpensslCsrPipe,
+    &openssl_privatekey::OpensslPrivatekey,
+    &openssl_privatekey_info::OpensslPrivatekeyInfo,
     &ping::Ping,
     &command::Shell,
     &replace::Replace,
@@ -53,6 +67,9 @@ pub const MODULES: &[&dyn Module] = &[
     &tempfile::TempFile,
     &unarchive::Unarchive,
     &user::UserModule,
+    &x509_certificate::X509Certificate,
+    &x509_certificate_info::X509CertificateInfo,
+    &x509_certificate_pipe::X509CertificatePipe,
 ];
 
 /// The module of this name: short, `ansible.builtin.NAME`, `ansible.legacy.NAME`, or with its own collection.
