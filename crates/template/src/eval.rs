@@ -43,6 +43,8 @@ pub(crate) struct Vm<'a> {
     secret: Cell<bool>,
     /// Whether something was read that may be different next time.
     impure: Cell<bool>,
+    /// Whether looking at an undefined element is a mistake already: inside most filters it is.
+    trips: Cell<bool>,
     /// The templates that are being rendered, to find the ones that need themselves.
     active: RefCell<Vec<(usize, usize)>>,
     /// Variables that were templates and came out as pure scalars.
@@ -177,6 +179,7 @@ impl<'a> Vm<'a> {
             ctx,
             secret: Cell::new(false),
             impure: Cell::new(false),
+            trips: Cell::new(false),
             active: RefCell::default(),
             rendered: RefCell::default(),
             floor: base.saturating_sub(STACK),
@@ -207,6 +210,22 @@ impl<'a> Vm<'a> {
 
     pub(crate) fn saw_impure(&self) {
         self.impure.set(true);
+    }
+
+    /// Runs `work` with undefined elements being a mistake, or not.
+    pub(crate) fn tripping<T>(&self, trips: bool, work: impl FnOnce() -> T) -> T {
+        let before = self.trips.replace(trips);
+        let result = work();
+        self.trips.set(before);
+        result
+    }
+
+    /// An element that somebody looks at.
+    pub(crate) fn element(&self, value: V) -> Result<V> {
+        match &value {
+            V::Undefined(error) if self.trips.get() => Err((**error).clone()),
+            _ => Ok(value),
+        }
     }
 
     pub(crate) fn is_tainted(&self) -> bool {
@@ -261,12 +280,11 @@ impl<'a> Vm<'a> {
         })
     }
 
-    /// What a trusted template comes to; an undefined name in it makes an undefined value, not an error.
+    /// What a trusted template comes to; a mistake in it is for whoever uses the value.
     fn render_lazily(&self, text: &Str, realm: &Realm) -> Result<V> {
         match self.render_nested(text, realm) {
             Ok(value) => Ok(value),
-            Err(error) if error.is_undefined() => Ok(V::Undefined(Rc::new(error))),
-            Err(error) => Err(error),
+            Err(error) => Ok(V::Undefined(Rc::new(error))),
         }
     }
 
@@ -286,7 +304,8 @@ impl<'a> Vm<'a> {
             }
         }
         self.active.borrow_mut().push(id);
-        let result = self.watching(|| self.run_template(&template, realm.clone(), text.span()));
+        let result = self
+            .tripping(false, || self.watching(|| self.run_template(&template, realm.clone(), text.span())));
         self.active.borrow_mut().pop();
         let (value, secret) = result?;
         let value = self.settle(value, &template, secret)?;
@@ -384,8 +403,7 @@ impl<'a> Vm<'a> {
                 }
                 Ok(Some(found))
             }
-            Err(error) if error.is_undefined() => Ok(Some(V::Undefined(Rc::new(error.through(via()))))),
-            Err(error) => Err(error.through(via())),
+            Err(error) => Ok(Some(V::Undefined(Rc::new(error.through(via()))))),
         }
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct Global {
 
 static GLOBALS: [Global; 10] = [
     Global { name: "range", type_name: "type", accepts_undefined: false, run: range },
-    Global { name: "dict", type_name: "type", accepts_undefined: true, run: dict },
+    Global { name: "dict", type_name: "type", accepts_undefined: false, run: dict },
     Global { name: "lookup", type_name: "function", accepts_undefined: false, run: lookups::lookup },
     Global { name: "query", type_name: "function", accepts_undefined: false, run: lookups::query },
     Global { name: "q", type_name: "function", accepts_undefined: false, run: lookups::query },

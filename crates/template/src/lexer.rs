@@ -364,6 +364,11 @@ impl Lexer<'_> {
                 self.at = next;
                 return Ok(());
             }
+            if open.is_empty() && begin.is_none() && self.rest().starts_with(&self.style.variable_end) {
+                self.at += self.style.variable_end.len();
+                self.push(Tok::VariableEnd, start, self.at);
+                continue;
+            }
             let Some(first) = self.rest().chars().next() else { return Ok(()) };
             if first == '\'' || first == '"' {
                 self.string(first, escapes)?;

@@ -23,6 +23,7 @@
 
 mod analysis;
 mod ast;
+mod crypt;
 mod dates;
 mod engine;
 mod error;

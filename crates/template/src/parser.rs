@@ -372,7 +372,7 @@ impl<'a> Parser<'a> {
             }
             Tok::Op("(") => {
                 self.next();
-                let mut inner = self.deeper(|p| p.tuple(true, true, &[]))?;
+                let mut inner = self.deeper(|p| p.tuple(true, true))?;
                 self.expect_op(")")?;
                 inner.loc = self.since(start);
                 return Ok(inner);
@@ -415,7 +415,7 @@ impl<'a> Parser<'a> {
     }
 
     /// One expression, or several with commas between them, which make a tuple.
-    fn tuple(&mut self, with_condition: bool, parentheses: bool, ends: &[&str]) -> Result<Expr> {
+    fn tuple(&mut self, with_condition: bool, parentheses: bool) -> Result<Expr> {
         let start = self.here();
         let mut items = Vec::new();
         let mut is_tuple = false;
@@ -423,12 +423,7 @@ impl<'a> Parser<'a> {
             if !items.is_empty() {
                 self.expect_op(",")?;
             }
-            let end = match self.peek() {
-                Tok::VariableEnd | Tok::BlockEnd | Tok::Op(")") => true,
-                Tok::Name(name) => ends.contains(&&**name),
-                _ => false,
-            };
-            if end {
+            if matches!(self.peek(), Tok::VariableEnd | Tok::BlockEnd | Tok::Op(")")) {
                 break;
             }
             items.push(if with_condition { self.expression()? } else { self.operators(1)? });

@@ -11,7 +11,7 @@ mod native;
 pub(crate) use containers::{List, Map, Realm};
 pub(crate) use native::{Cycler, Joiner, Loop, MacroObject, Method, Module, Namespace, Native};
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::host::Object;
 use num_bigint::BigInt;
 use quorate_value::{Str, Value};
@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// A value of a running template.
 #[derive(Clone)]
 pub(crate) enum V {
-    /// Something that does not exist, and the mistake it will be for whoever uses it.
+    /// Something that does not exist, or could not be computed: the mistake it will be for whoever uses it.
     Undefined(Rc<Error>),
     Null,
     Bool(bool),
@@ -119,8 +119,19 @@ impl V {
         }
     }
 
+    /// Whether this is an undefined value, or a mistake that nobody met yet.
     pub(crate) fn is_undefined(&self) -> bool {
         matches!(self, V::Undefined(_))
+    }
+
+    /// Whether this does not exist; an error where it is another mistake.
+    pub(crate) fn is_missing(&self) -> Result<bool> {
+        match self {
+            V::Undefined(error) if error.is_undefined() => Ok(true),
+            V::Undefined(error) => Err((**error).clone()),
+            V::Native(native) => Ok(matches!(**native, Native::Nothing)),
+            _ => Ok(false),
+        }
     }
 
     /// The name Python's `type(x).__name__` has for it; Ansible's lazy and tagged types count as what they wrap.

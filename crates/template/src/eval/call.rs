@@ -265,10 +265,10 @@ impl Vm<'_> {
             return Ok(undefined.clone());
         }
         self.check_stack()?;
-        match (filter.run)(self, args) {
+        match self.tripping(!filter.accepts_undefined, || (filter.run)(self, args)) {
             Ok(value) => Ok(value),
             Err(error) if error.is_undefined() => Ok(V::Undefined(Rc::new(error))),
-            Err(error) if *error.kind() == Kind::Runtime => {
+            Err(error) if *error.kind() == Kind::Runtime && error.place().is_none() => {
                 Err(error.with_kind(Kind::Filter(Arc::from(full_name(filter.name)))))
             }
             Err(error) => Err(error),
@@ -285,7 +285,7 @@ impl Vm<'_> {
         match (test.run)(self, args) {
             Ok(found) => Ok(V::Bool(found)),
             Err(error) if error.is_undefined() => Ok(V::Undefined(Rc::new(error))),
-            Err(error) if *error.kind() == Kind::Runtime => {
+            Err(error) if *error.kind() == Kind::Runtime && error.place().is_none() => {
                 Err(error.with_kind(Kind::Test(Arc::from(full_name(test.name)))))
             }
             Err(error) => Err(error),

@@ -57,9 +57,9 @@ impl Out {
         }
     }
 
-    /// `None` and `omit` put out nothing; one value alone stays what it is; several become text.
+    /// `None` is not there at all; `omit` is no text; one value alone stays what it is; several become text.
     pub(crate) fn value(&mut self, vm: &Vm, value: V) -> Result<()> {
-        if matches!(value, V::Null | V::Omit) {
+        if matches!(value, V::Null) {
             return Ok(());
         }
         match &mut self.state {
@@ -280,7 +280,7 @@ impl Vm<'_> {
         Ok(match value {
             V::Undefined(error) => return Err((**error).clone()),
             V::List(list) => list.items(self)?,
-            V::Tuple(items) => items.to_vec(),
+            V::Tuple(items) => items.iter().map(|item| self.element(item.clone())).collect::<Result<_>>()?,
             V::Dict(map) => map.keys().iter().map(|key| V::done(&key.to_value())).collect(),
             V::Object(object) => object.keys().iter().map(|key| V::done(&key.to_value())).collect(),
             V::Str(text) => text.chars().map(|c| V::text(c.to_string())).collect(),
@@ -424,7 +424,6 @@ impl Vm<'_> {
             V::Native(native) => match &**native {
                 Native::Group(key, items) => sequence(&[key.clone(), items.clone()])?,
                 Native::Date(date) => Value::from(date.to_string()),
-                Native::Delta(delta) => Value::from(delta.to_string()),
                 Native::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
                 _ => return Err(unsupported(value)),
             },

@@ -6,17 +6,19 @@ use crate::error::{Error, Result};
 use crate::eval::{Args, Vm};
 use crate::hashes::{digest, hex};
 use crate::methods::text::{decode, encode};
+use crate::methods::whole;
 use crate::rt::{Native, V};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use quorate_value::Str;
 
-pub(super) static FILTERS: [Filter; 7] = [
+pub(super) static FILTERS: [Filter; 8] = [
     filter("b64decode", b64decode),
     filter("b64encode", b64encode),
     filter("checksum", sha1),
     filter("hash", hash),
     filter("md5", md5),
+    filter("password_hash", password_hash),
     filter("sha1", sha1),
     filter("to_uuid", to_uuid),
 ];
@@ -106,6 +108,107 @@ fn md5(vm: &Vm, args: Args) -> Result<V> {
 
 fn sha1(vm: &Vm, args: Args) -> Result<V> {
     named(vm, args, "sha1")
+}
+
+fn password_hash(vm: &Vm, args: Args) -> Result<V> {
+    let [password, kind, salt, size, rounds, ident] = args.bind(
+        "get_encrypted_password",
+        ["password", "hashtype", "salt", "salt_size", "rounds", "ident"],
+        1,
+    )?;
+    let given = |value: Option<V>| value.filter(|value| !matches!(value, V::Null));
+    let password = match password.unwrap_or(V::Null) {
+        V::Str(text) => text,
+        V::Undefined(error) => return Err((*error).clone()),
+        other => {
+            return Err(Error::runtime(format!(
+                "secret must be unicode or bytes, not {}",
+                other.type_name()
+            )));
+        }
+    };
+    let kind = text(vm, kind, "sha512")?;
+    let kind = match kind.as_str() {
+        "md5" | "md5_crypt" => "md5_crypt",
+        "blowfish" | "bcrypt" => "bcrypt",
+        "sha256" | "sha256_crypt" => "sha256_crypt",
+        "sha512" | "sha512_crypt" => "sha512_crypt",
+        other => {
+            return Err(Error::runtime(format!(
+                "{other} is not in the list of supported passlib algorithms: md5, blowfish, sha256, sha512"
+            )));
+        }
+    };
+    let most = match kind {
+        "md5_crypt" => 8,
+        "bcrypt" => 22,
+        _ => 16,
+    };
+    let refuse = |words: String| Error::runtime(format!("Could not hash the secret: {words}"));
+    let size = match given(size) {
+        None => most,
+        Some(V::Int(size)) => {
+            if size > most {
+                return Err(refuse(format!("{kind}: salt_size ({size}) above max_salt_size ({most})")));
+            }
+            size.max(0)
+        }
+        Some(_) => return Err(Error::runtime("salt_size must be an integer")),
+    };
+    let salt = match given(salt) {
+        Some(salt) => vm.to_text(&salt)?.to_string(),
+        None => String::new(),
+    };
+    let salt = if salt.is_empty() {
+        vm.saw_impure();
+        let mut random = crate::random::Random::unpredictable();
+        let digits = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".as_bytes();
+        (0..size).map(|_| digits[random.below(64) as usize] as char).collect()
+    } else {
+        salt
+    };
+    if !crate::crypt::is_salt(&salt) {
+        return Err(refuse(format!("invalid characters in {kind} salt")));
+    }
+    let length = salt.len() as i64;
+    if kind == "bcrypt" && length != most {
+        let size = if length < most { "small" } else { "large" };
+        return Err(refuse(format!("salt too {size} (bcrypt requires exactly 22 chars)")));
+    }
+    if length > most {
+        return Err(refuse(format!("salt too large ({kind} requires <= {most} chars)")));
+    }
+    let rounds = given(rounds).map(|rounds| whole(&rounds)).transpose()?;
+    let within = |default: i64, low: i64, high: i64| -> Result<u32> {
+        let rounds = rounds.unwrap_or(default);
+        if rounds < low {
+            return Err(refuse(format!("{kind}: rounds ({rounds}) below min_rounds ({low})")));
+        }
+        if rounds > high {
+            return Err(refuse(format!("{kind}: rounds ({rounds}) above max_rounds ({high})")));
+        }
+        Ok(rounds as u32)
+    };
+    let secret = password.as_bytes();
+    let hashed = match kind {
+        "md5_crypt" => crate::crypt::md5(secret, &salt),
+        "sha256_crypt" => crate::crypt::sha256(secret, &salt, within(535_000, 1000, 999_999_999)?),
+        "sha512_crypt" => crate::crypt::sha512(secret, &salt, within(656_000, 1000, 999_999_999)?),
+        _ => {
+            let ident = match given(ident) {
+                Some(ident) => vm.to_text(&ident)?,
+                None => Str::new("2b"),
+            };
+            let ident = ident.trim_matches('$');
+            if !matches!(ident, "2" | "2a" | "2b" | "2y") {
+                return Err(refuse(format!("invalid ident {ident} for bcrypt")));
+            }
+            crate::crypt::bcrypt(secret, &salt, within(12, 4, 31)?, ident)
+                .ok_or_else(|| refuse("invalid characters in bcrypt salt".to_owned()))?
+        }
+    };
+    // The hash of a password is no secret by itself, but nothing to show either.
+    Ok(V::Str(Str::from(hashed)))
 }
 
 /// Ansible's own namespace for UUIDs made from text.

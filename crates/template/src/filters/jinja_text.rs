@@ -294,9 +294,13 @@ fn chunks(line: &str, break_hyphens: bool) -> Vec<String> {
 fn wrap(line: &str, width: usize, break_long: bool, break_hyphens: bool) -> Vec<String> {
     let mut rest: std::collections::VecDeque<String> = chunks(line, break_hyphens).into();
     let length = |text: &str| text.chars().count();
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     while !rest.is_empty() {
         let mut current = String::new();
+        // Blanks between two lines belong to neither.
+        if !lines.is_empty() && rest.front().is_some_and(|chunk| chunk.trim().is_empty()) {
+            rest.pop_front();
+        }
         while let Some(chunk) = rest.front() {
             if length(&current) + length(chunk) > width {
                 break;
@@ -316,7 +320,10 @@ fn wrap(line: &str, width: usize, break_long: bool, break_hyphens: bool) -> Vec<
                 current.push_str(&rest.pop_front().unwrap_or_default());
             }
         }
-        lines.push(current);
+        let kept = current.trim_end_matches([' ', '\t']);
+        if !kept.is_empty() {
+            lines.push(kept.to_owned());
+        }
     }
     lines
 }

@@ -58,6 +58,7 @@ fn mandatory(vm: &Vm, args: Args) -> Result<V> {
     let [value, message] = args.bind("mandatory", ["a", "msg"], 1)?;
     let value = value.unwrap_or(V::Null);
     let V::Undefined(error) = &value else { return Ok(value) };
+    value.is_missing()?;
     if let Some(message) = message.filter(|message| !matches!(message, V::Null)) {
         return Err(Error::runtime(vm.to_text(&message)?.as_str()));
     }

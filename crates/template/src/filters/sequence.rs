@@ -58,11 +58,7 @@ fn input(value: Option<V>) -> V {
 fn default(vm: &Vm, args: Args) -> Result<V> {
     let [value, other, boolean] = args.bind("do_default", ["value", "default_value", "boolean"], 1)?;
     let value = input(value);
-    let missing = match &value {
-        V::Undefined(_) => true,
-        V::Native(native) if matches!(**native, Native::Nothing) => true,
-        other => flag(vm, boolean, false)? && !vm.truth(other)?,
-    };
+    let missing = value.is_missing()? || (flag(vm, boolean, false)? && !vm.truth(&value)?);
     Ok(if missing { other.unwrap_or_else(|| V::str("")) } else { value })
 }
 
@@ -296,6 +292,9 @@ fn map(vm: &Vm, mut args: Args) -> Result<V> {
         Mapper::Filter(filter, args.pos.split_off(1), std::mem::take(&mut args.named))
     };
     let mut out = Vec::new();
+    if !vm.truth(&args.pos[0])? {
+        return Ok(V::list(out));
+    }
     for item in vm.iterate(&args.pos[0])? {
         out.push(mapper.apply(vm, item)?);
     }
@@ -343,6 +342,9 @@ fn choose(vm: &Vm, args: Args, wanted: bool, by_attribute: bool) -> Result<V> {
     };
     let extra = pos.split_off(1);
     let mut out = Vec::new();
+    if !vm.truth(&pos[0])? {
+        return Ok(V::list(out));
+    }
     for item in vm.iterate(&pos[0])? {
         let subject = match &path {
             Some(path) => path.get(vm, &item)?,
@@ -584,8 +586,32 @@ fn generator(vm: &Vm, seed: Option<V>) -> Result<Random> {
         Some(V::Int(seed)) => Random::of_integer(&BigInt::from(seed)),
         Some(V::Bool(seed)) => Random::of_integer(&BigInt::from(u8::from(seed))),
         Some(V::Big(seed)) => Random::of_integer(&seed),
+        Some(V::Float(seed)) => Random::of_integer(&BigInt::from(float_hash(seed) as u64)),
         Some(other) => Random::of_text(&vm.to_text(&other)?),
     })
+}
+
+/// Python's `hash()` of a float.
+fn float_hash(number: f64) -> i64 {
+    const BITS: i32 = 61;
+    const MODULUS: u64 = (1 << BITS) - 1;
+    if !number.is_finite() {
+        return if number.is_nan() { 0 } else { 314_159 };
+    }
+    let magnitude = number.abs();
+    let raw = magnitude.to_bits();
+    if raw == 0 {
+        return 0;
+    }
+    let biased = (raw >> 52) as i32;
+    let fraction = raw & ((1 << 52) - 1);
+    let (mantissa, exponent) =
+        if biased == 0 { (fraction, -1074) } else { (fraction | (1 << 52), biased - 1075) };
+    let mantissa = mantissa % MODULUS;
+    let shift = exponent.rem_euclid(BITS);
+    let hash = ((mantissa << shift) & MODULUS) | (mantissa >> (BITS - shift));
+    let hash = (hash % MODULUS) as i64;
+    if number < 0.0 { -hash } else { hash }
 }
 
 fn random(vm: &Vm, args: Args) -> Result<V> {
@@ -605,7 +631,11 @@ fn random(vm: &Vm, args: Args) -> Result<V> {
             }
             let count = crate::rt::Range { start, stop: end, step }.len();
             if count == 0 {
-                return Err(Error::runtime(format!("empty range in randrange({start}, {end})")));
+                return Err(Error::runtime(if step == 1 {
+                    format!("empty range for randrange() ({start}, {end}, {})", end.saturating_sub(start))
+                } else {
+                    format!("empty range in randrange({start}, {end}, {step})")
+                }));
             }
             Ok(V::Int(start + step * generator.below(count as u64) as i64))
         }

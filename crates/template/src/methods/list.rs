@@ -120,9 +120,8 @@ pub(crate) fn sort_by<T>(
         if failure.is_some() {
             return Ordering::Equal;
         }
-        // Python asks whether the later one is smaller, which the message shows.
-        match compare(b, a) {
-            Ok(order) => order.unwrap_or(Ordering::Equal).reverse(),
+        match compare(a, b) {
+            Ok(order) => order.unwrap_or(Ordering::Equal),
             Err(error) => {
                 failure = Some(error);
                 Ordering::Equal

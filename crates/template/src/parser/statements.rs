@@ -22,7 +22,7 @@ impl Parser<'_> {
                 }
                 Tok::VariableBegin => {
                     self.next();
-                    let expr = self.tuple(true, false, &[])?;
+                    let expr = self.tuple(true, false)?;
                     if !matches!(self.peek(), Tok::VariableEnd) {
                         return self.expected("end of print statement");
                     }
@@ -149,7 +149,7 @@ impl Parser<'_> {
                 let (inner, _) = self.body(&["endautoescape"])?;
                 body.extend(inner);
             }
-            "do" => body.push(Stmt::Do(self.tuple(true, false, &[])?)),
+            "do" => body.push(Stmt::Do(self.tuple(true, false)?)),
             "break" => body.push(Stmt::Break),
             _ => body.push(Stmt::Continue),
         }
@@ -158,9 +158,9 @@ impl Parser<'_> {
     }
 
     fn for_loop(&mut self) -> Result<Stmt> {
-        let target = self.target(&["in"])?;
+        let target = self.target(false)?;
         self.expect_keyword("in")?;
-        let iter = self.tuple(false, false, &["recursive"])?;
+        let iter = self.tuple(false, false)?;
         let before = self.seen;
         let filter = if self.skip_name("if") { Some(self.expression()?) } else { None };
         let recursive = self.skip_name("recursive");
@@ -175,7 +175,7 @@ impl Parser<'_> {
         let mut branches = Vec::new();
         let mut otherwise = Vec::new();
         loop {
-            let test = self.tuple(false, false, &[])?;
+            let test = self.tuple(false, false)?;
             let (body, end) = self.body(&["elif", "else", "endif"])?;
             branches.push((test, body));
             match &*end {
@@ -193,9 +193,9 @@ impl Parser<'_> {
     }
 
     fn set(&mut self) -> Result<Stmt> {
-        let target = self.target(&[])?;
+        let target = self.target(true)?;
         if self.skip_op("=") {
-            return Ok(Stmt::Set(target, self.tuple(true, false, &[])?));
+            return Ok(Stmt::Set(target, self.tuple(true, false)?));
         }
         let chain = self.filter_chain(false)?;
         let (body, _) = self.body(&["endset"])?;
@@ -213,11 +213,11 @@ impl Parser<'_> {
         Ok(chain)
     }
 
-    /// The left side of an assignment.
-    fn target(&mut self, ends: &[&str]) -> Result<Target> {
+    /// The left side of an assignment; only `set` may name an attribute of a namespace.
+    fn target(&mut self, attributes: bool) -> Result<Target> {
         let start = self.here();
         if let (Tok::Name(name), Tok::Op(".")) = (self.peek().clone(), self.look().clone())
-            && ends.is_empty()
+            && attributes
         {
             self.next();
             self.next();
@@ -230,12 +230,7 @@ impl Parser<'_> {
             if !items.is_empty() {
                 self.expect_op(",")?;
             }
-            let end = match self.peek() {
-                Tok::VariableEnd | Tok::BlockEnd | Tok::Op(")") => true,
-                Tok::Name(name) => ends.contains(&&**name),
-                _ => false,
-            };
-            if end {
+            if matches!(self.peek(), Tok::VariableEnd | Tok::BlockEnd | Tok::Op(")")) {
                 break;
             }
             items.push(self.single_target()?);
@@ -260,7 +255,7 @@ impl Parser<'_> {
     fn single_target(&mut self) -> Result<Target> {
         let start = self.here();
         if self.skip_op("(") {
-            let inner = self.deeper(|p| p.target(&[]))?;
+            let inner = self.deeper(|p| p.target(false))?;
             self.expect_op(")")?;
             return Ok(match inner {
                 Target::Tuple(items, _) => Target::Tuple(items, self.since(start)),

@@ -77,10 +77,10 @@ impl List {
         let (value, realm) = match &*self.0.borrow() {
             Items::Own(items) => match items.get(index) {
                 Some(V::Lazy(lazy)) => (lazy.0.clone(), lazy.1.clone()),
-                found => return Ok(found.cloned()),
+                found => return found.cloned().map(|found| vm.element(found)).transpose(),
             },
             Items::Shared { base, realm, seen } => match (seen.get(&index), base.get(index)) {
-                (Some(found), _) => return Ok(Some(found.clone())),
+                (Some(found), _) => return vm.element(found.clone()).map(Some),
                 (None, None) => return Ok(None),
                 (None, Some(value)) => (value.clone(), realm.clone()),
             },
@@ -97,13 +97,13 @@ impl List {
                 Items::Shared { seen, .. } => drop(seen.insert(index, found.clone())),
             }
         }
-        Ok(Some(found))
+        vm.element(found).map(Some)
     }
 
     /// All elements, rendered.
     pub(crate) fn items(&self, vm: &Vm) -> Result<Vec<V>> {
         if let Items::Own(items) = &*self.0.borrow()
-            && !items.iter().any(|item| matches!(item, V::Lazy(_)))
+            && !items.iter().any(|item| matches!(item, V::Lazy(_) | V::Undefined(_)))
         {
             return Ok(items.clone());
         }
@@ -193,10 +193,10 @@ impl Map {
         let (value, realm) = match &*self.0.borrow() {
             Entries::Own(entries) => match entries.get_index(index) {
                 Some((_, V::Lazy(lazy))) => (lazy.0.clone(), lazy.1.clone()),
-                found => return Ok(found.map(|(_, value)| value.clone())),
+                found => return found.map(|(_, value)| vm.element(value.clone())).transpose(),
             },
             Entries::Shared { base, realm, seen } => match (seen.get(&index), base.at(index)) {
-                (Some(found), _) => return Ok(Some(found.clone())),
+                (Some(found), _) => return vm.element(found.clone()).map(Some),
                 (None, None) => return Ok(None),
                 (None, Some((_, value))) => (value.clone(), realm.clone()),
             },
@@ -213,7 +213,7 @@ impl Map {
                 Entries::Shared { seen, .. } => drop(seen.insert(index, found.clone())),
             }
         }
-        Ok(Some(found))
+        vm.element(found).map(Some)
     }
 
     /// All entries, rendered.

@@ -123,20 +123,12 @@ fn contains(vm: &Vm, args: Args) -> Result<bool> {
     ops::contains(vm, &whole, &part)
 }
 
-fn is_undefined(value: &V) -> bool {
-    match value {
-        V::Undefined(_) => true,
-        V::Native(native) => matches!(**native, Native::Nothing),
-        _ => false,
-    }
-}
-
 fn defined(_: &Vm, args: Args) -> Result<bool> {
-    Ok(!is_undefined(&only(args, "test_defined")?))
+    Ok(!only(args, "test_defined")?.is_missing()?)
 }
 
 fn undefined(_: &Vm, args: Args) -> Result<bool> {
-    Ok(is_undefined(&only(args, "test_undefined")?))
+    only(args, "test_undefined")?.is_missing()
 }
 
 fn none(_: &Vm, args: Args) -> Result<bool> {
