@@ -1,0 +1,44 @@
+//! Builds the helper as a static binary and packs it, so that the controller carries it.
+//!
+//! `QUORATE_HELPER=path` takes a ready one instead (packagers, other machines' helpers).
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn main() {
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let out = PathBuf::from(std::env::var("OUT_DIR").expect("cargo sets it"));
+    let arch = std::env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it");
+    for path in ["agent/src", "agent/Cargo.toml", "crates/value/src", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", root.join(path).display());
+    }
+    println!("cargo::rerun-if-env-changed=QUORATE_HELPER");
+    println!("cargo::rustc-env=QUORATE_HELPER_ARCH={arch}");
+    let binary = match std::env::var_os("QUORATE_HELPER") {
+        Some(path) => PathBuf::from(path),
+        None => build(&root, &out),
+    };
+    let bytes = std::fs::read(&binary).unwrap_or_else(|e| panic!("cannot read the helper {}: {e}", binary.display()));
+    let file = std::fs::File::create(out.join("helper.gz")).expect("OUT_DIR is writable");
+    let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::best());
+    packer.write_all(&bytes).expect("OUT_DIR is writable");
+    packer.finish().expect("OUT_DIR is writable");
+}
+
+fn build(root: &Path, out: &Path) -> PathBuf {
+    let target = std::env::var("TARGET").expect("cargo sets it");
+    // a target directory of its own, kept between builds: the outer cargo holds the lock of the other one
+    let dir = out.ancestors().nth(4).unwrap_or(out).join("helper-build");
+    let status = Command::new(std::env::var_os("CARGO").expect("cargo sets it"))
+        .current_dir(root)
+        .args(["build", "--package", "quorate-agent", "--bin", "quorate-agent", "--profile", "helper", "--target", &target])
+        .arg("--target-dir")
+        .arg(&dir)
+        .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the helper does not build");
+    dir.join(&target).join("helper").join("quorate-agent")
+}

@@ -1,0 +1,181 @@
+//! `quorate run` and `ansible`: one module on many hosts.
+
+use super::common::{self, Cannot, Shape};
+use super::status;
+use crate::plan::TagFilter;
+use crate::playbook::{Entry, Keywords, Play};
+use crate::report::display;
+use crate::run::{Playbook, Runner};
+use clap::Parser;
+use quorate_value::{FileId, Span, Str, Value};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Run one module on many hosts.
+#[derive(Debug, Parser)]
+#[command(name = "quorate run", disable_version_flag = true, after_help = "Examples:\n  quorate run etcd -m ping\n  quorate run etcd -f 1 -b -a 'systemctl restart etcd'")]
+struct Args {
+    /// Which hosts
+    #[arg(required_unless_present = "version", value_name = "PATTERN")]
+    pattern: Option<String>,
+    /// The module
+    #[arg(short, long, value_name = "MODULE")]
+    module_name: Option<String>,
+    /// Its arguments
+    #[arg(short, long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    args: String,
+    /// Run in the background for at most so many seconds
+    #[arg(short = 'B', long, value_name = "SECONDS")]
+    background: Option<u64>,
+    /// Seconds between looks at a background job
+    #[arg(short = 'P', long, value_name = "SECONDS")]
+    poll: Option<u64>,
+    /// One line a host
+    #[arg(short, long)]
+    one_line: bool,
+    /// Write results to files in this directory
+    #[arg(short, long, value_name = "DIR")]
+    tree: Option<String>,
+    /// Where to look for roles and group_vars
+    #[arg(long, value_name = "DIR")]
+    playbook_dir: Option<String>,
+    /// List the hosts and stop
+    #[arg(long)]
+    list_hosts: bool,
+    /// JSON or k=v options for the task
+    #[arg(long, value_name = "JSON", hide = true)]
+    task_timeout: Option<u64>,
+    /// Print the version
+    #[arg(long)]
+    version: bool,
+    #[command(flatten)]
+    shape: Shape,
+}
+
+/// Runs the command; gives its exit status.
+pub fn main(args: &[String], ansible: bool) -> u8 {
+    let name = if ansible { "ansible" } else { "quorate run" };
+    let words = std::iter::once(name.to_owned()).chain(args.iter().cloned());
+    let args = match Args::try_parse_from(words) {
+        Ok(args) => args,
+        Err(error) => return super::usage(&error, ansible),
+    };
+    if args.version {
+        display::out(&super::version(name));
+        return status::DONE;
+    }
+    match adhoc(&args, ansible) {
+        Ok(code) => code,
+        Err(cannot) => {
+            display::err(&cannot.text);
+            cannot.status
+        }
+    }
+}
+
+fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
+    let pattern = args.pattern.clone().unwrap_or_default();
+    let dir = args.playbook_dir.as_ref().map(|dir| Path::new(dir).join("adhoc.yml"));
+    let mut ground = common::ground(&args.shape, dir.as_deref(), ansible, (&[], &[]))?;
+    ground.manner.verbosity = ground.shared.options.verbosity;
+    let selected = {
+        let inventory = ground.shared.inventory();
+        let selection = inventory.select_within(&pattern, ground.limit.as_ref());
+        for warning in &selection.warnings {
+            if !ansible && !args.shape.lenient {
+                return Err(Cannot::start(format!("error[E0302]: {warning}")));
+            }
+            display::warning(&warning.to_string());
+        }
+        selection.hosts.iter().map(|id| inventory.host_name(*id).to_string()).collect::<Vec<_>>()
+    };
+    if args.list_hosts {
+        display::out(&format!("  hosts ({}):", selected.len()));
+        for host in &selected {
+            display::out(&format!("    {host}"));
+        }
+        return Ok(status::DONE);
+    }
+    if selected.is_empty() {
+        let text = "No hosts matched, nothing to do";
+        display::warning(text);
+        return Ok(status::DONE);
+    }
+    let module = args.module_name.clone().unwrap_or_else(|| ground.shared.settings.text("DEFAULT_MODULE_NAME").to_owned());
+    if args.args.trim().is_empty() && matches!(module.as_str(), "command" | "shell" | "raw" | "script" | "ansible.builtin.command" | "ansible.builtin.shell") {
+        return Err(Cannot { text: format!("ERROR! No argument passed to {module} module"), status: status::USAGE });
+    }
+    let text: Arc<str> = format!("- {module}: {}\n", args.args).into();
+    let file = FileId::register(Path::new("<command line>"), text);
+    let span = Span::new(file, 1, 3);
+    let task = task_node(&module, &args.args, file, &ground)?;
+    let mut task = task;
+    if let Some(seconds) = args.background {
+        task.async_seconds = Some(Value::from(seconds));
+        task.poll = Some(Value::from(args.poll.unwrap_or(15)));
+    }
+    let play = Play {
+        span,
+        file: dir.unwrap_or_else(|| ground.shared.options.playbook_dir.join("adhoc.yml")),
+        name: Some(Str::new("Ansible Ad-Hoc")),
+        hosts: Value::from(pattern.as_str()),
+        hosts_span: span,
+        keywords: Keywords::default(),
+        vars: Arc::default(),
+        vars_files: Vec::new(),
+        vars_prompt: Vec::new(),
+        gather_facts: Some(Value::Bool(false)),
+        gather_subset: None,
+        gather_timeout: None,
+        fact_path: None,
+        serial: Vec::new(),
+        strategy: None,
+        order: None,
+        max_fail_percentage: None,
+        force_handlers: None,
+        validate_argspec: None,
+        pre_tasks: Vec::new(),
+        roles: Vec::new(),
+        tasks: vec![Entry::Task(Arc::new(task))],
+        post_tasks: Vec::new(),
+        handlers: Vec::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(4 * 1024 * 1024)
+        .build()
+        .map_err(|e| Cannot::start(format!("cannot start: {e}")))?;
+    let code = runtime.block_on(async {
+        let run = common::start_minimal(&ground, args.one_line);
+        common::watch_interrupts(&run);
+        let mut runner = Runner::new(run.clone(), TagFilter::default(), ground.limit.clone(), None);
+        let book = Playbook { path: "__adhoc_playbook__".into(), plays: vec![play] };
+        let outcome = runner.playbook(&book).await;
+        run.pool.close().await;
+        if let Err(diag) = outcome {
+            return Err(Cannot::start(diag.render(ground.look.colour)));
+        }
+        if run.is_interrupted() {
+            return Ok(status::INTERRUPTED);
+        }
+        Ok(if run.guard.refused() && !ansible && runner.status() == 2 { status::REFUSED } else { runner.status() })
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    code
+}
+
+fn task_node(module: &str, text: &str, file: FileId, ground: &common::Ground) -> Result<crate::playbook::Task, Cannot> {
+    let trimmed = text.trim();
+    let value = if trimmed.starts_with('{') && !trimmed.starts_with("{{") && !matches!(crate::playbook::short_name(module), "command" | "shell" | "raw" | "script") {
+        quorate_value::from_json_str(trimmed)
+            .map(|v| v.trusted())
+            .or_else(|_| quorate_yaml::parse(trimmed, file).map(|doc| doc.root.to_value()))
+            .map_err(|e| Cannot::start(e.report()))?
+    } else {
+        Value::Str(Str::written(text, Span::new(file, 1, 3)))
+    };
+    ground.shared.loader().adhoc(module, value, Span::new(file, 1, 3)).map_err(|diag| Cannot {
+        text: diag.render(ground.look.colour),
+        status: status::DOES_NOT_COMPILE,
+    })
+}

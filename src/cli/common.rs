@@ -1,0 +1,550 @@
+//! What `play` and `run` share: flags, inventory, secrets, the run itself.
+
+use crate::connect::Pool;
+use crate::diag::Diag;
+use crate::playbook::{LoadHost, Loader, SearchPaths, short_name};
+use crate::report::{Ansible, Event, Manner, Reader as _, display};
+use crate::run::target::CommandLine;
+use crate::run::{Guard, Run};
+use crate::settings::Settings;
+use crate::vars::{Options, Shared};
+use quorate_inventory::{Inventory, Limit};
+use quorate_value::{Dict, FileId, Key, Str, Value};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Flags about hosts, variables and connections.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Shape {
+    /// Inventory: a file, a directory, a script, or `host1,host2,`. Repeatable
+    #[arg(short, long, value_name = "INVENTORY", alias = "inventory-file", help_heading = "Hosts")]
+    pub inventory: Vec<String>,
+    /// Work on these hosts only: patterns, or @file
+    #[arg(short, long, value_name = "SUBSET", help_heading = "Hosts")]
+    pub limit: Vec<String>,
+    /// Set variables: k=v, YAML or JSON, or @file. Repeatable
+    #[arg(short, long, value_name = "EXTRA_VARS", help_heading = "Variables")]
+    pub extra_vars: Vec<String>,
+    /// Vault identity: label@prompt, label@file, or a file. Repeatable
+    #[arg(long, value_name = "VAULT_ID", help_heading = "Variables")]
+    pub vault_id: Vec<String>,
+    /// File (or script) with the vault password. Repeatable
+    #[arg(long, value_name = "FILE", alias = "vault-pass-file", help_heading = "Variables")]
+    pub vault_password_file: Vec<String>,
+    /// Ask for the vault password
+    #[arg(short = 'J', long, alias = "ask-vault-password", help_heading = "Variables")]
+    pub ask_vault_pass: bool,
+    /// Change nothing; tell what would change
+    #[arg(short = 'C', long, help_heading = "Run")]
+    pub check: bool,
+    /// Show differences in files
+    #[arg(short = 'D', long, help_heading = "Run")]
+    pub diff: bool,
+    /// Hosts at once
+    #[arg(short, long, value_name = "FORKS", help_heading = "Run")]
+    pub forks: Option<usize>,
+    /// More detail (repeat for more)
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// Remote user
+    #[arg(short, long, value_name = "USER", alias = "remote-user", help_heading = "Connection")]
+    pub user: Option<String>,
+    /// Private key file
+    #[arg(long, value_name = "FILE", alias = "key-file", help_heading = "Connection")]
+    pub private_key: Option<PathBuf>,
+    /// Connection type: ssh, local, docker, podman
+    #[arg(short, long, value_name = "CONNECTION", help_heading = "Connection")]
+    pub connection: Option<String>,
+    /// Seconds to wait for a connection
+    #[arg(short = 'T', long, value_name = "SECONDS", help_heading = "Connection")]
+    pub timeout: Option<u64>,
+    /// Arguments for every ssh
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, help_heading = "Connection")]
+    pub ssh_common_args: Option<String>,
+    /// More arguments for ssh
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, help_heading = "Connection")]
+    pub ssh_extra_args: Option<String>,
+    /// Accepted and not used: files travel over ssh itself
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub scp_extra_args: Option<String>,
+    /// Accepted and not used: files travel over ssh itself
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true, hide = true)]
+    pub sftp_extra_args: Option<String>,
+    /// Ask for the connection password
+    #[arg(short = 'k', long, help_heading = "Connection")]
+    pub ask_pass: bool,
+    /// File with the connection password
+    #[arg(long, value_name = "FILE", alias = "conn-pass-file", help_heading = "Connection")]
+    pub connection_password_file: Option<PathBuf>,
+    /// Become another user (root unless told)
+    #[arg(short = 'b', long = "become", help_heading = "Privilege")]
+    pub become_: bool,
+    /// The user to become
+    #[arg(long, value_name = "USER", help_heading = "Privilege")]
+    pub become_user: Option<String>,
+    /// How: sudo, su, doas
+    #[arg(long, value_name = "METHOD", help_heading = "Privilege")]
+    pub become_method: Option<String>,
+    /// Ask for the password that becoming needs
+    #[arg(short = 'K', long, help_heading = "Privilege")]
+    pub ask_become_pass: bool,
+    /// File with the password that becoming needs
+    #[arg(long, value_name = "FILE", alias = "become-pass-file", help_heading = "Privilege")]
+    pub become_password_file: Option<PathBuf>,
+    /// Accepted for Ansible's sake; modules are built in
+    #[arg(short = 'M', long, value_name = "PATH", hide = true)]
+    pub module_path: Option<String>,
+    /// Fetch facts anew, whatever a cache holds
+    #[arg(long, help_heading = "Run")]
+    pub flush_cache: bool,
+    /// Take a member away even though the cluster loses its quorum. Loud, and recorded
+    #[arg(long, value_name = "WHAT", help_heading = "Safety")]
+    pub override_guard: Option<String>,
+    /// Ansible's manners: what is probably a slip passes with a warning
+    #[arg(long, help_heading = "Safety")]
+    pub lenient: bool,
+}
+
+/// Why a command cannot start.
+pub struct Cannot {
+    /// What to say.
+    pub text: String,
+    /// The exit status.
+    pub status: u8,
+}
+
+impl Cannot {
+    /// Could not start.
+    pub fn start(text: impl Into<String>) -> Self {
+        Cannot { text: text.into(), status: super::status::CANNOT_START }
+    }
+}
+
+/// Everything a run needs, made from flags and files.
+pub struct Ground {
+    /// Settings and variables.
+    pub shared: Arc<Shared>,
+    /// `--limit`.
+    pub limit: Option<Limit>,
+    /// How to show things.
+    pub look: display::Look,
+    /// What to show.
+    pub manner: Manner,
+}
+
+struct Secrets(Arc<quorate_vault::VaultSecrets>);
+
+impl quorate_inventory::Decrypt for Secrets {
+    fn decrypt(&self, text: &[u8], path: &Path) -> Result<String, String> {
+        let plain = quorate_vault::decrypt(&String::from_utf8_lossy(text), &self.0).map_err(|e| format!("{e} ({})", path.display()))?;
+        String::from_utf8(plain.to_vec()).map_err(|_| format!("{} is not text once decrypted", path.display()))
+    }
+}
+
+/// Reads settings, inventory, secrets and extra variables.
+pub fn ground(shape: &Shape, playbook: Option<&Path>, ansible: bool, tags: (&[String], &[String])) -> Result<Ground, Cannot> {
+    let cwd = std::env::current_dir().map_err(|e| Cannot::start(format!("the working directory is gone: {e}")))?;
+    let settings = Settings::load(&crate::environment, &cwd).map_err(Cannot::start)?;
+    for warning in &settings.warnings {
+        display::warning(warning);
+    }
+    if let Some(path) = settings.some("DEFAULT_LOG_PATH") {
+        if let Err(e) = display::log_to(Path::new(path)) {
+            display::warning(&format!("log file at '{path}' is not writeable and we cannot create it, aborting: {e}"));
+        }
+    }
+    let settings = Arc::new(settings);
+    let vault = vault_secrets(shape, &settings)?;
+    let vault = Arc::new(vault);
+    let playbook_dir = playbook
+        .and_then(Path::parent)
+        .map(|dir| if dir.as_os_str().is_empty() { cwd.clone() } else { cwd.join(dir) })
+        .unwrap_or_else(|| cwd.clone());
+    let extra = Arc::new(extra_vars(&shape.extra_vars, &settings, &vault, ansible)?);
+    let sources: Vec<String> = if shape.inventory.is_empty() {
+        let configured = settings.paths("DEFAULT_HOST_LIST");
+        if settings.source("DEFAULT_HOST_LIST") == &crate::settings::Source::Default {
+            default_inventory(&playbook_dir, &cwd).into_iter().collect()
+        } else {
+            configured.iter().map(|p| p.display().to_string()).collect()
+        }
+    } else {
+        shape.inventory.clone()
+    };
+    for source in &sources {
+        if !ansible && !shape.lenient && !source.contains(',') && !Path::new(source).exists() {
+            return Err(Cannot::start(
+                Diag::error("E0300", format!("the inventory `{source}` does not exist"))
+                    .did_you_mean(source, neighbours(Path::new(source)))
+                    .render(false),
+            ));
+        }
+    }
+    let options = quorate_inventory::Options {
+        playbook_dir: Some(playbook_dir.clone()),
+        extra_vars: extra.clone(),
+        decrypt: Some(Arc::new(Secrets(vault.clone()))),
+        hash_behaviour: if settings.text("DEFAULT_HASH_BEHAVIOUR") == "merge" {
+            quorate_inventory::HashBehaviour::Merge
+        } else {
+            quorate_inventory::HashBehaviour::Replace
+        },
+        ..quorate_inventory::Options::default()
+    };
+    let loaded = Inventory::load(&sources, options);
+    for warning in &loaded.warnings {
+        display::warning(&warning.to_string());
+    }
+    for failure in &loaded.failures {
+        let mut text = format!("Unable to parse {} as an inventory source", failure.source);
+        for attempt in &failure.attempts {
+            for error in &attempt.errors {
+                text.push_str(&format!("\n  {error}"));
+                if let Some(hint) = error.hint() {
+                    text.push_str(&format!(" ({hint})"));
+                }
+            }
+        }
+        if ansible || shape.lenient {
+            display::warning(&text);
+        } else {
+            return Err(Cannot::start(text));
+        }
+    }
+    let limit_text = (!shape.limit.is_empty()).then(|| shape.limit.join(","));
+    let limit = match &limit_text {
+        None => None,
+        Some(text) => Some(Limit::parse(text).map_err(|e| Cannot::start(e.to_string()))?),
+    };
+    let forks = shape.forks.or_else(|| {
+        (settings.source("DEFAULT_FORKS") != &crate::settings::Source::Default)
+            .then(|| settings.number("DEFAULT_FORKS").map(|n| n.max(1) as usize))
+            .flatten()
+    });
+    let verbosity = shape.verbose.max(settings.number("DEFAULT_VERBOSITY").unwrap_or(0).clamp(0, 9) as u8);
+    let connection = CommandLine {
+        user: shape.user.clone(),
+        private_key: shape.private_key.clone(),
+        connection: shape.connection.clone(),
+        timeout: shape.timeout,
+        become_: shape.become_,
+        become_user: shape.become_user.clone(),
+        become_method: shape.become_method.clone(),
+        password: password(shape.ask_pass || settings.flag("DEFAULT_ASK_PASS"), shape.connection_password_file.as_deref().or(settings.some("CONNECTION_PASSWORD_FILE").map(Path::new)), "SSH password: ")?,
+        become_password: password(shape.ask_become_pass || settings.flag("DEFAULT_BECOME_ASK_PASS"), shape.become_password_file.as_deref().or(settings.some("BECOME_PASSWORD_FILE").map(Path::new)), "BECOME password: ")?,
+        ssh_common_args: shape.ssh_common_args.clone(),
+        ssh_extra_args: shape.ssh_extra_args.clone(),
+    };
+    let override_guard = match shape.override_guard.as_deref() {
+        None => false,
+        Some("quorum") => true,
+        Some(other) => {
+            return Err(Cannot { text: format!("error: `--override-guard={other}` is unknown; `quorum` is the guard that can be overridden"), status: super::status::USAGE });
+        }
+    };
+    let options = Options {
+        check: shape.check,
+        diff: shape.diff || settings.flag("DIFF_ALWAYS"),
+        verbosity,
+        // waiting for hosts costs nothing, so without an explicit number many are worked on at once
+        forks: forks.unwrap_or(500),
+        limit: limit_text,
+        run_tags: if tags.0.is_empty() { vec!["all".into()] } else { tags.0.to_vec() },
+        skip_tags: tags.1.to_vec(),
+        sources: sources.iter().map(|s| if s.contains(',') { s.clone() } else { cwd.join(s).display().to_string() }).collect(),
+        playbook_dir: playbook_dir.clone(),
+        force_handlers: false,
+        override_guard,
+        ansible_manners: ansible || shape.lenient,
+        connection,
+    };
+    let vault = Arc::try_unwrap(vault).unwrap_or_else(|shared| (*shared).clone());
+    let look = display::Look::detect(settings.flag("ANSIBLE_NOCOLOR"), settings.flag("ANSIBLE_FORCE_COLOR"));
+    let manner = Manner {
+        verbosity,
+        show_skipped: settings.flag("DISPLAY_SKIPPED_HOSTS"),
+        show_ok: settings.flag("DISPLAY_OK_HOSTS"),
+        yaml: settings.text("CALLBACK_RESULT_FORMAT") == "yaml" || settings.text("DEFAULT_STDOUT_CALLBACK").ends_with("yaml"),
+        custom_stats: settings.flag("SHOW_CUSTOM_STATS"),
+        failed_to_stderr: settings.flag("DISPLAY_FAILED_STDERR"),
+        per_host_start: settings.flag("SHOW_PER_HOST_START"),
+        check_markers: settings.flag("CHECK_MODE_MARKERS"),
+    };
+    let shared = Arc::new(Shared::new(settings.clone(), options, loaded.inventory, extra, vault));
+    let paths = SearchPaths {
+        playbook_dir,
+        roles: settings.paths("DEFAULT_ROLES_PATH"),
+        collections: settings.paths("COLLECTIONS_PATHS"),
+    };
+    let loader = Loader::new(Arc::new(Host { shared: Arc::downgrade(&shared) }), paths);
+    shared.loader.set(Arc::new(loader)).unwrap_or_else(|_| unreachable!("set once"));
+    Ok(Ground { shared, limit, look, manner })
+}
+
+/// `inventory` beside the playbook or `inventories/`, then Ansible's `/etc/ansible/hosts`.
+fn default_inventory(playbook_dir: &Path, cwd: &Path) -> Option<String> {
+    let mut candidates = vec![PathBuf::from("/etc/ansible/hosts")];
+    for dir in [cwd, playbook_dir] {
+        for name in ["inventory.yml", "inventory.yaml", "inventory.ini", "inventory"] {
+            candidates.push(dir.join(name));
+        }
+    }
+    candidates.into_iter().find(|path| path.exists()).map(|path| path.display().to_string())
+}
+
+fn neighbours(path: &Path) -> Vec<String> {
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|e| path.with_file_name(e.file_name()).display().to_string())
+        .collect()
+}
+
+fn password(ask: bool, file: Option<&Path>, prompt: &str) -> Result<Option<Str>, Cannot> {
+    if let Some(path) = file {
+        let secret = quorate_vault::read_password_file(path, "default", &quorate_vault::VaultSecrets::new()).map_err(|e| Cannot::start(e.to_string()))?;
+        return Ok(Some(Str::from(String::from_utf8_lossy(secret.expose()).into_owned()).secret()));
+    }
+    if !ask {
+        return Ok(None);
+    }
+    let text = super::ask::password(prompt).map_err(|e| Cannot::start(format!("no password was given: {e}")))?;
+    Ok(Some(Str::from(text).secret()))
+}
+
+fn vault_secrets(shape: &Shape, settings: &Settings) -> Result<quorate_vault::VaultSecrets, Cannot> {
+    let mut secrets = quorate_vault::VaultSecrets::new().match_ids(settings.flag("DEFAULT_VAULT_ID_MATCH"));
+    let mut sources: Vec<String> = settings.list("DEFAULT_VAULT_IDENTITY_LIST");
+    sources.extend(shape.vault_id.iter().cloned());
+    if let Some(file) = settings.some("DEFAULT_VAULT_PASSWORD_FILE").filter(|_| shape.vault_password_file.is_empty()) {
+        sources.push(format!("default@{file}"));
+    }
+    sources.extend(shape.vault_password_file.iter().map(|file| format!("default@{file}")));
+    if shape.ask_vault_pass || (settings.flag("DEFAULT_ASK_VAULT_PASS") && sources.is_empty()) {
+        sources.push("default@prompt_ask_vault_pass".into());
+    }
+    for source in sources {
+        let parsed = quorate_vault::SecretSource::parse(&source);
+        let (id, secret) = match (parsed.id, parsed.file) {
+            (id, None) => {
+                let prompt = if id == "default" { "Vault password: ".to_owned() } else { format!("Vault password ({id}): ") };
+                let text = super::ask::password(&prompt).map_err(|e| Cannot::start(format!("no vault password was given: {e}")))?;
+                let secret = quorate_vault::Secret::new(text.as_bytes()).map_err(|e| Cannot::start(e.to_string()))?;
+                (id, secret)
+            }
+            (id, Some(path)) => {
+                let secret = quorate_vault::read_password_file(&path, &id, &secrets).map_err(|e| Cannot::start(e.to_string()))?;
+                (id, secret)
+            }
+        };
+        secrets.push(&id, secret);
+    }
+    Ok(secrets)
+}
+
+/// `-e`: files, JSON or YAML, or `k=v` words. Later ones win.
+fn extra_vars(given: &[String], settings: &Settings, vault: &quorate_vault::VaultSecrets, ansible: bool) -> Result<Dict, Cannot> {
+    let _ = settings;
+    let mut all = Dict::new();
+    for text in given {
+        let text = text.trim();
+        let (source, name) = match text.strip_prefix('@') {
+            Some(path) => {
+                let bytes = std::fs::read(path)
+                    .map_err(|e| Cannot::start(format!("error: cannot read the variables of -e @{path}: {}", crate::playbook::plain_io(&e))))?;
+                let bytes = if bytes.starts_with(b"$ANSIBLE_VAULT") {
+                    quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), vault).map_err(|e| Cannot::start(format!("{e}: {path}")))?.to_vec()
+                } else {
+                    bytes
+                };
+                let text = String::from_utf8(bytes).map_err(|_| Cannot::start(format!("error: {path} is not UTF-8 text")))?;
+                (text, path.to_owned())
+            }
+            None if text.starts_with(['{', '[']) => (text.to_owned(), "<command line>".into()),
+            None => {
+                let parsed = crate::playbook::kv::parse_kv(&Str::new(text).trusted(), false).map_err(|e| Cannot::start(format!("error: -e {text}: {e}")))?;
+                if let Some(rest) = parsed.get("_raw_params") {
+                    let rest = quorate_value::str_of(rest);
+                    let file = Path::new(&rest).exists();
+                    let help = if file { format!("did you mean `-e @{rest}`?") } else { "write -e name=value, or -e @file".to_owned() };
+                    let message = format!("-e {rest}: this is neither name=value nor @file; {help}");
+                    if ansible {
+                        display::warning(&message);
+                    } else {
+                        return Err(Cannot { text: format!("error[E0301]: {message}"), status: super::status::USAGE });
+                    }
+                }
+                all.extend(parsed.iter().filter(|(k, _)| k.as_str() != Some("_raw_params")).map(|(k, v)| (k.clone(), v.clone())));
+                continue;
+            }
+        };
+        let value = match quorate_value::from_json_str(&source) {
+            Ok(value) => value.trusted(),
+            Err(_) => {
+                let file = FileId::register(Path::new(&name), source.as_str().into());
+                quorate_yaml::parse(&source, file).map_err(|e| Cannot::start(e.report()))?.root.to_value()
+            }
+        };
+        match value {
+            Value::Dict(entries) => all.update(&entries),
+            Value::Null => {}
+            other => {
+                return Err(Cannot::start(format!("error: the variables of -e {name} must be a mapping, found {}", other.type_name())));
+            }
+        }
+    }
+    if let Some(bad) = all.keys().find(|key| !key.as_str().is_some_and(crate::playbook::is_identifier)) {
+        return Err(Cannot::start(format!("error: invalid variable name in -e: `{}`", bad.json_text())));
+    }
+    Ok(all)
+}
+
+/// What the loader asks of a run.
+struct Host {
+    shared: std::sync::Weak<Shared>,
+}
+
+impl LoadHost for Host {
+    fn decrypt(&self, path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Diag> {
+        if !bytes.starts_with(b"$ANSIBLE_VAULT") {
+            return Ok(bytes);
+        }
+        let shared = self.shared.upgrade().expect("the run outlives its loader");
+        quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), &shared.vault)
+            .map(|plain| plain.to_vec())
+            .map_err(|e| Diag::error("E0111", format!("{e}: {}", path.display())))
+    }
+
+    fn render_static(&self, value: &Value, vars: &[Arc<Dict>]) -> Result<Value, Diag> {
+        if !matches!(value, Value::Str(text) if text.is_template()) {
+            return Ok(value.clone());
+        }
+        let shared = self.shared.upgrade().expect("the run outlives its loader");
+        let play = Arc::new(crate::vars::PlayVars::default());
+        let mut scope = crate::vars::TaskScope::new(&shared, &play, &Arc::from("localhost"), None);
+        for layer in vars.iter().rev() {
+            scope.locals.update(layer);
+        }
+        let extra = shared.extra.clone();
+        scope.locals.update(&extra);
+        crate::vars::render::value(&scope, value).map_err(|e| {
+            let span = crate::run::span_of(value, quorate_value::Span::default());
+            Diag::error("E0112", format!("this name must be known before any host is: {e}"))
+                .at(span)
+                .help("use `include_*` in place of `import_*`, or set the variable with -e")
+        })
+    }
+
+    fn resolve_action(&self, name: &str, collections: &[String]) -> Option<String> {
+        resolve(name, collections).or_else(|| {
+            let shared = self.shared.upgrade()?;
+            let libraries = shared.libraries.lock().expect("no panic while loading");
+            let found = libraries.iter().any(|dir| ["", ".py", ".sh", ".pl", ".rb", ".json"].iter().any(|ext| dir.join(format!("{name}{ext}")).is_file()));
+            found.then(|| name.to_owned())
+        })
+    }
+
+    fn action_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = crate::run::actions::ACTIONS.iter().map(|n| (*n).to_owned()).collect();
+        names.extend(quorate_agent::modules::names().map(str::to_owned));
+        names
+    }
+
+    fn add_library(&self, dir: &Path) {
+        if let Some(shared) = self.shared.upgrade() {
+            let mut libraries = shared.libraries.lock().expect("no panic while loading");
+            if !libraries.iter().any(|known| known == dir) {
+                libraries.push(dir.to_path_buf());
+            }
+        }
+    }
+}
+
+/// The full name behind a module's name; nothing where it does not exist here.
+pub fn resolve(name: &str, collections: &[String]) -> Option<String> {
+    let short = short_name(name);
+    if crate::run::actions::is_action(short) {
+        return Some(if name.contains('.') || short.starts_with("etcd_") { name.to_owned() } else { format!("ansible.builtin.{short}") });
+    }
+    if let Some(module) = quorate_agent::modules::find(name) {
+        let spec = module.spec();
+        return Some(if name.contains('.') { name.to_owned() } else { format!("{}.{name}", spec.collection) });
+    }
+    let _ = collections;
+    None
+}
+
+/// The run itself, with its readers.
+pub fn start(ground: &Ground) -> Arc<Run> {
+    let mut reader = Ansible::new(ground.look, ground.manner);
+    run_with(ground, Box::new(move |event: Event| reader.event(&event)))
+}
+
+/// The same for ad-hoc commands, which print a block (or a line) a host.
+pub fn start_minimal(ground: &Ground, one_line: bool) -> Arc<Run> {
+    let mut reader = crate::report::Minimal::new(ground.look, ground.manner, one_line);
+    run_with(ground, Box::new(move |event: Event| reader.event(&event)))
+}
+
+fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
+    let control = ground
+        .shared
+        .settings
+        .some("SSH_CONTROL_PATH_DIR")
+        .map_or_else(|| crate::home().join(".cache/quorate/cp"), PathBuf::from);
+    let persist = persist_seconds(ground.shared.settings.text("ANSIBLE_SSH_ARGS"));
+    Arc::new(Run {
+        shared: ground.shared.clone(),
+        pool: Pool::new(control, persist),
+        guard: Guard::default(),
+        interrupted: AtomicU8::new(0),
+        events: Mutex::new(reader),
+    })
+}
+
+/// `ControlPersist=60s` of the ssh arguments, in seconds.
+fn persist_seconds(args: &str) -> u64 {
+    let text = args.split("ControlPersist=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or("60s");
+    let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
+    let number: u64 = digits.parse().unwrap_or(60);
+    match text[digits.len()..].chars().next() {
+        Some('m') => number * 60,
+        Some('h') => number * 3600,
+        _ => number,
+    }
+}
+
+/// Waits for Ctrl-C: once finishes what is in flight, twice stops at once.
+pub fn watch_interrupts(run: &Arc<Run>) {
+    let run = run.clone();
+    tokio::spawn(async move {
+        loop {
+            if tokio::signal::ctrl_c().await.is_err() {
+                return;
+            }
+            let before = run.interrupted.fetch_add(1, Ordering::Relaxed);
+            if before == 0 {
+                display::err("\nfinishing what is in flight (Ctrl-C again stops at once)");
+            } else {
+                display::err("\nstopped; running the same command again continues");
+                std::process::exit(i32::from(super::status::INTERRUPTED));
+            }
+        }
+    });
+}
+
+/// `meta: refresh_inventory`.
+pub fn refresh_inventory(shared: &Shared) -> Result<(), String> {
+    let options = shared.inventory().options().clone();
+    let loaded = Inventory::load(&shared.options.sources, options);
+    *shared.inventory_mut() = loaded.inventory;
+    Ok(())
+}
+
+/// The keys of a mapping as text.
+pub fn names(dict: &Dict) -> Vec<String> {
+    dict.keys().filter_map(Key::as_str).map(str::to_owned).collect()
+}

@@ -1,0 +1,288 @@
+//! `quorate play` and `ansible-playbook`: runs playbooks.
+
+use super::common::{self, Cannot, Ground, Shape};
+use super::status;
+use crate::plan::{Node, TagFilter};
+use crate::playbook::Play;
+use crate::report::display;
+use crate::run::{Playbook, Runner};
+use crate::vars::{PlayVars, TaskScope, render};
+use clap::Parser;
+use quorate_value::{Dict, Str, Value, str_of};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Run playbooks: compile inventory and playbook, then bring the hosts there.
+#[derive(Debug, Parser)]
+#[command(name = "quorate play", disable_version_flag = true, after_help = "Examples:\n  quorate play playbooks/etcd.yml\n  quorate play playbooks/etcd.yml -t etcd_conf\n  quorate play playbooks/etcd.yml -l 10.10.10.13 -e etcd_init=existing")]
+struct Args {
+    /// Playbooks, run one after another
+    #[arg(required_unless_present = "version", value_name = "PLAYBOOK")]
+    playbooks: Vec<String>,
+    /// Only tasks with these tags. Repeatable
+    #[arg(short, long, value_name = "TAGS", help_heading = "Tasks")]
+    tags: Vec<String>,
+    /// No tasks with these tags. Repeatable
+    #[arg(long, value_name = "TAGS", help_heading = "Tasks")]
+    skip_tags: Vec<String>,
+    /// Read everything, run nothing
+    #[arg(long, help_heading = "Look")]
+    syntax_check: bool,
+    /// List the hosts
+    #[arg(long, help_heading = "Look")]
+    list_hosts: bool,
+    /// List the tasks
+    #[arg(long, help_heading = "Look")]
+    list_tasks: bool,
+    /// List the tags
+    #[arg(long, help_heading = "Look")]
+    list_tags: bool,
+    /// Ask before each task
+    #[arg(long, help_heading = "Tasks")]
+    step: bool,
+    /// Start at the task with this name
+    #[arg(long, value_name = "TASK", help_heading = "Tasks")]
+    start_at_task: Option<String>,
+    /// Run handlers even if a task failed
+    #[arg(long, help_heading = "Run")]
+    force_handlers: bool,
+    /// Print the version
+    #[arg(long)]
+    version: bool,
+    #[command(flatten)]
+    shape: Shape,
+}
+
+/// Runs the command; gives its exit status.
+pub fn main(args: &[String], ansible: bool) -> u8 {
+    let name = if ansible { "ansible-playbook" } else { "quorate play" };
+    let words = std::iter::once(name.to_owned()).chain(args.iter().cloned());
+    let args = match Args::try_parse_from(words) {
+        Ok(args) => args,
+        Err(error) => return super::usage(&error, ansible),
+    };
+    if args.version {
+        display::out(&super::version(name));
+        return status::DONE;
+    }
+    match play(&args, ansible) {
+        Ok(code) => code,
+        Err(cannot) => {
+            display::err(&cannot.text);
+            cannot.status
+        }
+    }
+}
+
+fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
+    let first = locate(&args.playbooks[0])?;
+    for name in &args.playbooks {
+        let path = locate(name)?;
+        if path.is_dir() {
+            return Err(Cannot::start(format!("ERROR! the playbook: {name} does not appear to be a file")));
+        }
+    }
+    let filter = TagFilter::new(&args.tags, &args.skip_tags);
+    let ground = common::ground(&args.shape, Some(&first), ansible, (&filter_words(&args.tags), &filter_words(&args.skip_tags)))?;
+    let ground = with_force_handlers(ground, args.force_handlers);
+    let mut books = Vec::new();
+    let compile = |diags: Vec<crate::diag::Diag>| Cannot {
+        text: diags.iter().map(|diag| if ansible { ansible_error(diag) } else { diag.render(ground.look.colour) }).collect::<Vec<_>>().join("\n"),
+        status: if ansible { 4 } else { status::DOES_NOT_COMPILE },
+    };
+    for name in &args.playbooks {
+        let path = locate(name)?;
+        let plays = ground.shared.loader().playbook(&path).map_err(compile)?;
+        books.push(Playbook { path: name.clone(), plays });
+    }
+    for warning in ground.shared.loader().take_warnings() {
+        display::warning(&warning.one_line());
+    }
+    if args.syntax_check {
+        for book in &books {
+            display::out(&format!("\nplaybook: {}", book.path));
+        }
+        return Ok(status::DONE);
+    }
+    if args.list_hosts || args.list_tasks || args.list_tags {
+        return list(args, &ground, &books, &filter);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(4 * 1024 * 1024)
+        .build()
+        .map_err(|e| Cannot::start(format!("cannot start: {e}")))?;
+    let code = runtime.block_on(async {
+        let run = common::start(&ground);
+        common::watch_interrupts(&run);
+        let mut runner = Runner::new(run.clone(), filter, ground.limit.clone(), args.start_at_task.clone());
+        let mut code = status::DONE;
+        for book in &books {
+            for (index, play) in book.plays.iter().enumerate() {
+                if !play.vars_prompt.is_empty() {
+                    runner.answers(index, ask_vars(play, &ground)?);
+                }
+            }
+            if let Err(diag) = runner.playbook(book).await {
+                let text = if ansible { ansible_error(&diag) } else { diag.render(ground.look.colour) };
+                display::err(&text);
+                code = if ansible { 1 } else { status::CANNOT_START };
+                break;
+            }
+            if runner.status() != 0 || run.is_interrupted() {
+                break;
+            }
+        }
+        if code == status::DONE {
+            runner.finish();
+        }
+        run.pool.close().await;
+        if run.is_interrupted() {
+            return Ok(status::INTERRUPTED);
+        }
+        let refused = run.guard.refused();
+        Ok(match (code, runner.status()) {
+            (0, 2) if refused && !ansible => status::REFUSED,
+            (0, code) => code,
+            (code, _) => code,
+        })
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    code
+}
+
+fn with_force_handlers(mut ground: Ground, force: bool) -> Ground {
+    if force && let Some(shared) = Arc::get_mut(&mut ground.shared) {
+        shared.options.force_handlers = true;
+    }
+    ground
+}
+
+fn filter_words(words: &[String]) -> Vec<String> {
+    words.iter().flat_map(|w| w.split(',')).map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect()
+}
+
+/// A playbook by its path, or by its name in `playbooks/`.
+fn locate(name: &str) -> Result<PathBuf, Cannot> {
+    let path = PathBuf::from(name);
+    if path.exists() {
+        return Ok(path);
+    }
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = [dir.to_path_buf(), PathBuf::from("playbooks")]
+        .iter()
+        .filter_map(|dir| std::fs::read_dir(dir).ok().map(|entries| (dir.clone(), entries)))
+        .flat_map(|(dir, entries)| entries.filter_map(Result::ok).map(move |e| dir.join(e.file_name()).display().to_string().trim_start_matches("./").to_owned()))
+        .filter(|n| n.ends_with(".yml") || n.ends_with(".yaml"))
+        .collect();
+    let near = quorate_yaml::nearest(name, names.iter().map(String::as_str)).first().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+    Err(Cannot::start(format!("ERROR! the playbook: {name} could not be found{near}")))
+}
+
+/// An error as Ansible's command prints it.
+pub(super) fn ansible_error(diag: &crate::diag::Diag) -> String {
+    let mut text = format!("[ERROR]: {}\n", diag.message);
+    text.push_str(&crate::report::origin(diag.span));
+    if let Some(help) = &diag.help {
+        text.push_str(help);
+        text.push('\n');
+    }
+    text
+}
+
+fn ask_vars(play: &Play, ground: &Ground) -> Result<Dict, Cannot> {
+    use std::io::IsTerminal as _;
+    let mut answers = Dict::new();
+    for prompt in &play.vars_prompt {
+        let name = prompt.name.as_str();
+        if ground.shared.extra.contains_key(name) {
+            continue;
+        }
+        let words = prompt.prompt.as_ref().map_or_else(|| name.to_owned(), |p| p.as_str().to_owned());
+        let default = prompt.default.as_ref().map(str_of);
+        let shown = match &default {
+            Some(default) if !prompt.private => format!("{words} [{default}]: "),
+            _ => format!("{words}: "),
+        };
+        if !std::io::stdin().is_terminal() && default.is_some() {
+            display::warning("Not prompting as we are not in interactive mode");
+            answers.insert(name, prompt.default.clone().unwrap_or_default());
+            continue;
+        }
+        let read = || -> Result<String, Cannot> {
+            display::err(shown.trim_end());
+            super::ask::line(!prompt.private).map_err(|e| Cannot::start(format!("no answer for {name}: {e}")))
+        };
+        let mut answer = read()?;
+        if prompt.confirm {
+            display::err(&format!("confirm {words}: "));
+            let again = super::ask::line(!prompt.private).map_err(|e| Cannot::start(e.to_string()))?;
+            if again != answer {
+                return Err(Cannot::start("***** VALUES ENTERED DO NOT MATCH ****"));
+            }
+        }
+        if answer.is_empty() && let Some(default) = default {
+            answer = default;
+        }
+        let text = Str::from(answer);
+        let text = if prompt.private { text.secret() } else { text };
+        answers.insert(name, Value::Str(if prompt.unsafe_text { text } else { text.trusted() }));
+    }
+    Ok(answers)
+}
+
+/// `--list-hosts`, `--list-tasks`, `--list-tags`, as Ansible prints them.
+fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) -> Result<u8, Cannot> {
+    let run = common::start(ground);
+    let runner = Runner::new(run, filter.clone(), ground.limit.clone(), None);
+    for book in books {
+        display::out(&format!("\nplaybook: {}", book.path));
+        for (number, play) in book.plays.iter().enumerate() {
+            let vars = Arc::new(PlayVars::new(play));
+            let scope = TaskScope::new(&ground.shared, &vars, &Arc::from("localhost"), None);
+            let (hosts, _) = runner.hosts_of(play, &scope).map_err(|d| Cannot::start(d.render(ground.look.colour)))?;
+            let pattern: Vec<String> = match &play.hosts {
+                Value::List(items) => items.iter().map(str_of).collect(),
+                other => vec![render::value(&scope, other).map(|v| str_of(&v)).unwrap_or_default()],
+            };
+            let name = play.name.as_ref().map(|n| n.as_str().to_owned()).unwrap_or_default();
+            let tags: Vec<&str> = play.keywords.tags.iter().map(Str::as_str).collect();
+            let mut text = format!("\n  play #{} ({}): {name}\tTAGS: [{}]", number + 1, pattern.join(","), tags.join(","));
+            if args.list_hosts {
+                let shown: Vec<String> = pattern.iter().map(|p| format!("'{p}'")).collect();
+                text.push_str(&format!("\n    pattern: [{}]\n    hosts ({}):", shown.join(", "), hosts.len()));
+                for host in &hosts {
+                    text.push_str(&format!("\n      {host}"));
+                }
+            }
+            let mut all_tags: Vec<String> = Vec::new();
+            if args.list_tasks || args.list_tags {
+                if args.list_tasks {
+                    text.push_str("\n    tasks:");
+                }
+                for slot in runner.outline(play, &vars, hosts.first().unwrap_or(&Arc::from("localhost"))) {
+                    let Node::Step(step) = &slot.node else { continue };
+                    if step.implicit {
+                        continue;
+                    }
+                    for tag in &step.tags {
+                        if !all_tags.contains(tag) {
+                            all_tags.push(tag.clone());
+                        }
+                    }
+                    if args.list_tasks {
+                        let mut tags = step.tags.clone();
+                        tags.sort();
+                        text.push_str(&format!("\n      {}\tTAGS: [{}]", step.title(), tags.join(", ")));
+                    }
+                }
+            }
+            if args.list_tags || args.list_tasks {
+                all_tags.sort();
+                text.push_str(&format!("\n      TASK TAGS: [{}]", all_tags.join(", ")));
+            }
+            display::out(&text);
+        }
+    }
+    Ok(status::DONE)
+}

@@ -1,0 +1,298 @@
+//! How hosts are reached: one connection a host, one helper a (host, become user), kept for the whole run.
+//!
+//! In: a [`Target`] (address, user, keys, privilege). Out: [`Link`]s that run modules, read files, open tunnels.
+//!
+//! **Invariant:** only this room opens connections; a secret handed in goes to a pipe, never to an argument list or a file.
+//!
+//! Not here: what to run where (`run`).
+
+mod bootstrap;
+mod link;
+mod local;
+mod process;
+mod ssh;
+
+pub use link::{Blob, BlobSource, Link, RunError};
+
+use quorate_value::Str;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{OnceCell, Semaphore};
+
+/// What kind of connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The controller itself.
+    Local,
+    /// OpenSSH.
+    Ssh,
+    /// `docker exec` or `podman exec`: the program.
+    Container(String),
+}
+
+/// Who to become.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Become {
+    /// `sudo`, `su`, `doas`.
+    pub method: String,
+    /// The user.
+    pub user: String,
+    /// The program, where it is not the method's own.
+    pub exe: Option<String>,
+    /// Flags in place of the method's own.
+    pub flags: Option<String>,
+    /// The password, if one was given.
+    pub password: Option<Str>,
+}
+
+impl std::fmt::Debug for Become {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method, self.user)
+    }
+}
+
+/// How to reach one host as one user.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// The name in the inventory.
+    pub host: String,
+    /// The kind of connection.
+    pub kind: Kind,
+    /// Where it is.
+    pub address: String,
+    /// The port, if not the default.
+    pub port: Option<u16>,
+    /// The remote user, if not ssh's own choice.
+    pub user: Option<String>,
+    /// The private key file.
+    pub private_key: Option<PathBuf>,
+    /// The password (through an askpass helper).
+    pub password: Option<Str>,
+    /// Further arguments of `ssh`, in order.
+    pub ssh_args: Vec<String>,
+    /// The program, if not `ssh`.
+    pub ssh_executable: Option<String>,
+    /// Whether host keys are checked; `None` is "accept new ones, refuse changed ones".
+    pub host_key_checking: Option<bool>,
+    /// How long connecting may take.
+    pub timeout: Duration,
+    /// Attempts after the first.
+    pub retries: u32,
+}
+
+/// Where reaching a host went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The name does not resolve.
+    Name,
+    /// No TCP connection.
+    Tcp,
+    /// The host's key is not the known one.
+    HostKey,
+    /// The host does not let us in.
+    Auth,
+    /// Becoming another user failed.
+    Become,
+    /// The helper could not be put there or started.
+    Helper,
+    /// The connection broke while in use.
+    Lost,
+}
+
+/// Why a host cannot be worked with. What was tried is in the message; what to do next in `help`.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub struct ConnectError {
+    /// Where it went wrong.
+    pub stage: Stage,
+    /// What happened, in words.
+    pub message: String,
+    /// The one command that shows it, or the next step.
+    pub help: Option<String>,
+}
+
+impl ConnectError {
+    pub(crate) fn new(stage: Stage, message: impl Into<String>) -> Self {
+        ConnectError { stage, message: message.into(), help: None }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Whether Ansible would call the host unreachable (and not the task failed).
+    pub fn is_unreachable(&self) -> bool {
+        !matches!(self.stage, Stage::Become)
+    }
+}
+
+type Slot<T> = Arc<OnceCell<Result<T, ConnectError>>>;
+
+/// All connections of a run.
+pub struct Pool {
+    sessions: Mutex<HashMap<Target, Slot<Arc<openssh::Session>>>>,
+    links: Mutex<HashMap<(Target, Option<Become>), Slot<Arc<Link>>>>,
+    /// Handshakes cost the controller's CPU: so many at once, no more.
+    handshakes: Semaphore,
+    control_dir: PathBuf,
+    /// Seconds that masters live after the run.
+    persist: u64,
+}
+
+impl Pool {
+    /// A pool that keeps its sockets in `control_dir` (made 0700).
+    pub fn new(control_dir: PathBuf, persist: u64) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Pool {
+            sessions: Mutex::default(),
+            links: Mutex::default(),
+            handshakes: Semaphore::new(cores * 8),
+            control_dir,
+            persist,
+        }
+    }
+
+    fn slot<K: std::hash::Hash + Eq, T>(map: &Mutex<HashMap<K, Slot<T>>>, key: K) -> Slot<T> {
+        map.lock().expect("no panic while connecting").entry(key).or_default().clone()
+    }
+
+    async fn session(&self, target: &Target) -> Result<Arc<openssh::Session>, ConnectError> {
+        let slot = Self::slot(&self.sessions, target.clone());
+        slot.get_or_init(|| async {
+            let _permit = self.handshakes.acquire().await.expect("never closed");
+            ssh::open(target, &self.control_dir, self.persist).await.map(Arc::new)
+        })
+        .await
+        .clone()
+    }
+
+    /// The helper on a host as a user; started on first use.
+    pub async fn link(&self, target: &Target, becoming: Option<&Become>) -> Result<Arc<Link>, ConnectError> {
+        let key = (target.clone(), becoming.cloned());
+        let slot = Self::slot(&self.links, key.clone());
+        let link = slot.get_or_init(|| self.start(target, becoming)).await.clone()?;
+        if !link.is_dead() {
+            return Ok(link);
+        }
+        // a helper that died is started once more for whoever asks next
+        self.forget(&key);
+        let slot = Self::slot(&self.links, key);
+        slot.get_or_init(|| self.start(target, becoming)).await.clone()
+    }
+
+    fn forget(&self, key: &(Target, Option<Become>)) {
+        let mut links = self.links.lock().expect("no panic while connecting");
+        let dead = links.get(key).and_then(|slot| slot.get()).is_some_and(|r| r.as_ref().is_ok_and(|l| l.is_dead()));
+        if dead {
+            links.remove(key);
+            self.sessions.lock().expect("no panic while connecting").remove(&key.0);
+        }
+    }
+
+    async fn start(&self, target: &Target, becoming: Option<&Become>) -> Result<Arc<Link>, ConnectError> {
+        let link = match (&target.kind, becoming) {
+            (Kind::Local, None) => Link::in_process(),
+            (Kind::Local, Some(become_)) => {
+                let channel = process::spawn(&["sh".into(), "-c".into(), bootstrap::command(Some(become_))])?;
+                bootstrap::run(channel, Some(become_), target).await?
+            }
+            (Kind::Container(program), _) => {
+                let mut words = vec![program.clone(), "exec".into(), "-i".into()];
+                if let Some(user) = &target.user {
+                    words.extend(["-u".into(), user.clone()]);
+                }
+                words.extend([target.address.clone(), "sh".into(), "-c".into(), bootstrap::command(becoming)]);
+                bootstrap::run(process::spawn(&words)?, becoming, target).await?
+            }
+            (Kind::Ssh, _) => {
+                let session = self.session(target).await?;
+                let channel = ssh::channel(session, &bootstrap::command(becoming)).await?;
+                bootstrap::run(channel, becoming, target).await?
+            }
+        };
+        Ok(Arc::new(link))
+    }
+
+    /// Runs a command line by the bare connection, without a helper: for `raw`.
+    pub async fn raw(
+        &self,
+        target: &Target,
+        becoming: Option<&Become>,
+        command: &str,
+        executable: Option<&str>,
+    ) -> Result<RawOutput, ConnectError> {
+        let shell = executable.unwrap_or("/bin/sh");
+        let line = match becoming {
+            Some(become_) => bootstrap::become_command(become_, &format!("{shell} -c {}", bootstrap::quote(command))),
+            None if executable.is_some() => format!("{shell} -c {}", bootstrap::quote(command)),
+            None => command.to_owned(),
+        };
+        let channel = match &target.kind {
+            Kind::Ssh => ssh::channel(self.session(target).await?, &line).await?,
+            Kind::Local => process::spawn(&["sh".into(), "-c".into(), line])?,
+            Kind::Container(program) => process::spawn(&[
+                program.clone(), "exec".into(), "-i".into(), target.address.clone(), "sh".into(), "-c".into(), line,
+            ])?,
+        };
+        channel.collect(becoming.and_then(|b| b.password.as_ref())).await
+    }
+
+    /// Drops the connections of a host, so that the next use connects afresh (`meta: reset_connection`, reboots).
+    pub async fn reset(&self, host: &str) {
+        let mut gone: Vec<Arc<Link>> = Vec::new();
+        {
+            let mut links = self.links.lock().expect("no panic while connecting");
+            let keys: Vec<_> = links.keys().filter(|(target, _)| target.host == host).cloned().collect();
+            for key in keys {
+                if let Some(Ok(link)) = links.remove(&key).as_ref().and_then(|slot| slot.get()) {
+                    gone.push(link.clone());
+                }
+            }
+        }
+        for link in gone {
+            link.goodbye().await;
+        }
+        let mut targets: Vec<Target> = Vec::new();
+        {
+            let mut sessions = self.sessions.lock().expect("no panic while connecting");
+            let keys: Vec<_> = sessions.keys().filter(|target| target.host == host).cloned().collect();
+            for key in keys {
+                sessions.remove(&key);
+                targets.push(key);
+            }
+        }
+        for target in targets {
+            ssh::exit_master(&target, &self.control_dir).await;
+        }
+    }
+
+    /// Ends every helper; masters stay as long as `ControlPersist` says.
+    pub async fn close(&self) {
+        let links: Vec<_> = self.links.lock().expect("no panic while connecting").drain().collect();
+        for (_, slot) in links {
+            if let Some(Ok(link)) = slot.get() {
+                link.goodbye().await;
+            }
+        }
+        if self.persist == 0 {
+            let sessions: Vec<_> = self.sessions.lock().expect("no panic while connecting").drain().collect();
+            for (target, _) in sessions {
+                ssh::exit_master(&target, &self.control_dir).await;
+            }
+        }
+    }
+}
+
+/// What a raw command said.
+#[derive(Debug, Clone, Default)]
+pub struct RawOutput {
+    /// Exit status; 255 where the connection broke.
+    pub rc: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}

@@ -1,0 +1,61 @@
+//! A byte channel to something that runs elsewhere: three streams and a way to know how it ended.
+
+use super::{ConnectError, RawOutput, Stage};
+use quorate_value::Str;
+use std::pin::Pin;
+use std::process::Stdio;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+/// How the far side ended: its exit status, if it could be learnt.
+pub(crate) type Ending = Pin<Box<dyn Future<Output = Option<i32>> + Send>>;
+
+/// Streams of a running command.
+pub(crate) struct Channel {
+    pub(crate) stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    pub(crate) stdout: Pin<Box<dyn AsyncRead + Send>>,
+    pub(crate) stderr: Pin<Box<dyn AsyncRead + Send>>,
+    /// Resolves when the command has ended. Dropping it does not end the command.
+    pub(crate) ending: Ending,
+}
+
+/// Starts a program of the controller.
+#[expect(clippy::disallowed_methods, reason = "this room starts connections")]
+pub(crate) fn spawn(words: &[String]) -> Result<Channel, ConnectError> {
+    let mut child = tokio::process::Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(false)
+        .spawn()
+        .map_err(|e| {
+            ConnectError::new(Stage::Helper, format!("cannot start `{}`: {}", words[0], crate::playbook::plain_io(&e)))
+                .help(format!("install `{}`, or choose another connection", words[0]))
+        })?;
+    Ok(Channel {
+        stdin: Box::pin(child.stdin.take().expect("piped")),
+        stdout: Box::pin(child.stdout.take().expect("piped")),
+        stderr: Box::pin(child.stderr.take().expect("piped")),
+        ending: Box::pin(async move { child.wait().await.ok().and_then(|status| status.code()) }),
+    })
+}
+
+impl Channel {
+    /// Runs to the end; a password goes to standard input first.
+    pub(crate) async fn collect(mut self, password: Option<&Str>) -> Result<RawOutput, ConnectError> {
+        if let Some(password) = password {
+            let line = format!("{}\n", password.as_str());
+            self.stdin.write_all(line.as_bytes()).await.ok();
+        }
+        drop(self.stdin);
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let (out, err) = tokio::join!(self.stdout.read_to_end(&mut stdout), self.stderr.read_to_end(&mut stderr));
+        let broken = out.is_err() || err.is_err();
+        let rc = self.ending.await.unwrap_or(255);
+        if broken && rc == 255 {
+            return Err(ConnectError::new(Stage::Lost, "the connection broke while the command ran"));
+        }
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(RawOutput { rc, stdout: text(stdout), stderr: text(stderr) })
+    }
+}

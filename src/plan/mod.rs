@@ -1,0 +1,9 @@
+//! Plays to programs: what runs in which order, and where hosts have to wait for each other.
+
+pub mod gates;
+pub mod program;
+pub mod tags;
+
+pub use gates::{Gate, gates};
+pub use program::{BlockId, Context, Node, Program, Section, Slot, Step, StepId, flatten};
+pub use tags::TagFilter;

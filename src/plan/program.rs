@@ -1,0 +1,225 @@
+//! A play as a list of steps with markers for blocks: what a host walks through from top to bottom.
+//!
+//! In: entries as loaded, and what surrounds them. Out: [`Slot`]s. Failure only ever jumps forward (to `rescue`, to
+//! `always`, out of a block), so a position in the list orders everything that happens in a play.
+//!
+//! **Invariant:** every [`Node::Open`] has its `Rescue`, `Always` and `Close`, in that order, further down.
+//!
+//! Not here: which hosts wait for which (`gates`), running (`run`).
+
+use super::TagFilter;
+use crate::playbook::{Entry, Keywords, RoleUse, Task, short_name};
+use quorate_value::{Dict, Str};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A step, unique within a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StepId(pub u32);
+
+/// A block, unique within a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BlockId(pub u32);
+
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+fn fresh() -> u32 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A part of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// `block`
+    Body,
+    /// `rescue`
+    Rescue,
+    /// `always`
+    Always,
+}
+
+/// What surrounds entries: inherited keywords and variables.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Keywords of everything around.
+    pub keywords: Arc<Keywords>,
+    /// The role whose tasks these are, if any.
+    pub role: Option<Arc<RoleUse>>,
+    /// Variables of blocks around (and of imports), nearest first.
+    pub block_vars: Vec<Arc<Dict>>,
+    /// Variables of dynamic includes around, nearest first; they win over registered values.
+    pub include_params: Vec<Arc<Dict>>,
+    /// Whether these are handlers.
+    pub handlers: bool,
+}
+
+/// One task with everything it inherits.
+#[derive(Debug)]
+pub struct Step {
+    /// Its number.
+    pub id: StepId,
+    /// The task as written.
+    pub task: Arc<Task>,
+    /// Own and inherited keywords.
+    pub keywords: Arc<Keywords>,
+    /// What surrounds it: dynamic includes start from here.
+    pub context: Arc<Context>,
+    /// Own and inherited tags.
+    pub tags: Vec<String>,
+    /// Made by the engine (fact gathering, argument validation), not written by anybody.
+    pub implicit: bool,
+}
+
+impl Step {
+    /// The module, without `ansible.builtin.`.
+    pub fn module(&self) -> &str {
+        short_name(&self.task.action.name)
+    }
+
+    /// The name as written, or the module; with the role in front, as output shows it. May hold templates.
+    pub fn title(&self) -> String {
+        let name = self.task.name.as_ref().map_or_else(|| self.task.action.name.as_str(), Str::as_str);
+        let name = if self.task.name.is_none() { short_name(name) } else { name };
+        match &self.context.role {
+            Some(role) => format!("{} : {name}", role.role.name),
+            None => name.to_owned(),
+        }
+    }
+
+    /// The folder of the file it is written in.
+    pub fn dir(&self) -> PathBuf {
+        quorate_value::source_of(self.task.span.file)
+            .and_then(|source| source.path.parent().map(PathBuf::from))
+            .unwrap_or_default()
+    }
+}
+
+/// What stands at one position.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// A task.
+    Step(Arc<Step>),
+    /// A block begins.
+    Open(BlockId),
+    /// Its `rescue` begins (perhaps empty).
+    Rescue(BlockId),
+    /// Its `always` begins (perhaps empty).
+    Always(BlockId),
+    /// It ends.
+    Close(BlockId),
+    /// Notified handlers run here.
+    Flush,
+    /// A role's last task is done.
+    RoleEnd(Arc<RoleUse>),
+}
+
+/// A position in the program.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// What stands here.
+    pub node: Node,
+    /// The hosts it is for (by index in the play's batch); all where absent. Dynamic includes may be for some only.
+    pub only: Option<Arc<BTreeSet<usize>>>,
+}
+
+/// A program: positions from top to bottom.
+pub type Program = Vec<Slot>;
+
+/// Lays entries out, keeping the tasks that `tags` select (handlers are always kept).
+pub fn flatten(
+    entries: &[Entry],
+    context: &Context,
+    tags: &TagFilter,
+    render_tags: &dyn Fn(&[Str], &Context) -> Vec<String>,
+) -> Program {
+    let mut flattener = Flattener { tags, render_tags, out: Vec::new() };
+    flattener.entries(entries, context);
+    flattener.out
+}
+
+struct Flattener<'a> {
+    tags: &'a TagFilter,
+    render_tags: &'a dyn Fn(&[Str], &Context) -> Vec<String>,
+    out: Program,
+}
+
+impl Flattener<'_> {
+    fn push(&mut self, node: Node) {
+        self.out.push(Slot { node, only: None });
+    }
+
+    fn entries(&mut self, entries: &[Entry], context: &Context) {
+        // tasks of one list share what surrounds them
+        let shared = Arc::new(context.clone());
+        for entry in entries {
+            match entry {
+                Entry::Task(task) => self.task(task, &shared),
+                Entry::Block(block) => {
+                    let mut inner = context.clone();
+                    inner.keywords = Arc::new(block.keywords.inside(&context.keywords));
+                    if !block.vars.is_empty() {
+                        inner.block_vars.insert(0, block.vars.clone());
+                    }
+                    if block.rescue.is_empty() && block.always.is_empty() {
+                        self.entries(&block.body, &inner);
+                        continue;
+                    }
+                    let id = BlockId(fresh());
+                    let before = self.out.len();
+                    self.push(Node::Open(id));
+                    self.entries(&block.body, &inner);
+                    self.push(Node::Rescue(id));
+                    self.entries(&block.rescue, &inner);
+                    self.push(Node::Always(id));
+                    self.entries(&block.always, &inner);
+                    self.push(Node::Close(id));
+                    if !self.out[before..].iter().any(|slot| matches!(slot.node, Node::Step(_))) {
+                        self.out.truncate(before);
+                    }
+                }
+                Entry::Role(role) => {
+                    let mut inner = context.clone();
+                    inner.keywords = Arc::new(role.keywords.inside(&context.keywords));
+                    inner.role = Some(role.clone());
+                    let before = self.out.len();
+                    self.entries(&role.tasks, &inner);
+                    if self.out.len() > before {
+                        self.push(Node::RoleEnd(role.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn task(&mut self, task: &Arc<Task>, context: &Arc<Context>) {
+        let keywords = Arc::new(task.keywords.inside(&context.keywords));
+        let tags = (self.render_tags)(&keywords.tags, context);
+        if !context.handlers && !self.tags.selects(&tags) {
+            return;
+        }
+        let step = Step {
+            id: StepId(fresh()),
+            task: task.clone(),
+            keywords,
+            context: context.clone(),
+            tags,
+            implicit: false,
+        };
+        self.push(Node::Step(Arc::new(step)));
+    }
+}
+
+/// A step that the engine adds by itself.
+pub fn implicit_step(task: Task, context: &Arc<Context>, tags: Vec<String>) -> Arc<Step> {
+    let keywords = Arc::new(task.keywords.inside(&context.keywords));
+    Arc::new(Step {
+        id: StepId(fresh()),
+        task: Arc::new(task),
+        keywords,
+        context: context.clone(),
+        tags,
+        implicit: true,
+    })
+}

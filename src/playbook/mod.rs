@@ -1,0 +1,8 @@
+//! Playbooks as people write them: plays, roles, blocks, tasks, with the place of each word.
+
+pub mod kv;
+pub mod load;
+pub mod model;
+
+pub use load::{Around, LoadHost, Loader, RoleFrom, SearchPaths, is_identifier, plain_io, short_name};
+pub use model::*;

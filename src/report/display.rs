@@ -1,0 +1,108 @@
+//! The two streams people see, and how wide and colourful they are. Nothing else in Quorate prints.
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::sync::{Mutex, OnceLock};
+
+/// Text attributes, by what they mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// Plain.
+    Plain,
+    /// All is well.
+    Ok,
+    /// Something changed.
+    Changed,
+    /// Something was skipped.
+    Skipped,
+    /// Something failed.
+    Error,
+    /// Something to look at.
+    Warning,
+    /// Detail for the curious.
+    Verbose,
+    /// Removed lines of a diff.
+    DiffMinus,
+    /// Added lines of a diff.
+    DiffPlus,
+    /// Positions in a diff.
+    DiffLines,
+}
+
+/// How to show things.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Whether to use colours.
+    pub colour: bool,
+    /// The width of a banner.
+    pub columns: usize,
+}
+
+impl Look {
+    /// As standard output and the environment ask for (`NO_COLOR`, `COLUMNS`, `ANSIBLE_FORCE_COLOR` by way of `force`).
+    pub fn detect(no_colour: bool, force: bool) -> Self {
+        use std::io::IsTerminal as _;
+        let terminal = std::io::stdout().is_terminal();
+        let columns = terminal
+            .then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)))
+            .flatten()
+            .unwrap_or(0);
+        Look { colour: force || (terminal && !no_colour), columns: columns.saturating_sub(1).max(79) }
+    }
+
+    /// Text in a tone.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Plain => return text.to_owned(),
+            Tone::Ok | Tone::DiffPlus => "0;32",
+            Tone::Changed => "0;33",
+            Tone::Skipped | Tone::DiffLines => "0;36",
+            Tone::Error | Tone::DiffMinus => "0;31",
+            Tone::Warning => "1;35",
+            Tone::Verbose => "0;34",
+        };
+        if !self.colour {
+            return text.to_owned();
+        }
+        let painted: Vec<String> = text.split('\n').map(|line| format!("\x1b[{code}m{line}\x1b[0m")).collect();
+        painted.join("\n")
+    }
+}
+
+/// Writes a line (or several) to standard output. A closed pipe is nobody's error.
+pub fn out(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).ok();
+    log(text);
+}
+
+/// Writes a line (or several) to standard error.
+pub fn err(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    writeln!(stderr, "{text}").ok();
+    log(text);
+}
+
+/// `[WARNING]: …` on standard error, each text once.
+pub fn warning(text: &str) {
+    static SEEN: OnceLock<Mutex<HashSet<String>>> = OnceLock::new();
+    let seen = SEEN.get_or_init(Mutex::default);
+    if seen.lock().expect("no panic while printing").insert(text.to_owned()) {
+        err(&Look::detect(true, false).paint(Tone::Warning, &format!("[WARNING]: {text}")));
+    }
+}
+
+static LOG: OnceLock<Mutex<std::fs::File>> = OnceLock::new();
+
+/// Repeats everything into a file too (`log_path`).
+pub fn log_to(path: &std::path::Path) -> std::io::Result<()> {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
+    LOG.set(Mutex::new(file)).ok();
+    Ok(())
+}
+
+fn log(text: &str) {
+    if let Some(file) = LOG.get() {
+        writeln!(file.lock().expect("no panic while printing"), "{text}").ok();
+    }
+}

@@ -1,0 +1,184 @@
+//! Everything people look at: events in, text out.
+//!
+//! In: [`Event`]s in the order of the linear strategy. Out: Ansible's grammar ([`Ansible`]), and what else reads the stream.
+//!
+//! **Invariant:** a reader never decides anything, and has no way back into the run.
+
+mod ansible;
+mod minimal;
+pub mod display;
+pub mod diff;
+
+pub use ansible::{Ansible, Manner, origin};
+pub use minimal::Minimal;
+
+use crate::plan::Step;
+use indexmap::IndexMap;
+use quorate_value::{Dict, Span, Str};
+use std::sync::Arc;
+
+/// How a task ended on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Nothing had to change.
+    Ok,
+    /// Something changed.
+    Changed,
+    /// Its condition was false, or there was nothing to loop over.
+    Skipped,
+    /// It failed.
+    Failed,
+    /// The host could not be reached.
+    Unreachable,
+}
+
+/// A result of a task, or of one item of its loop.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The host.
+    pub host: Arc<str>,
+    /// The host it was delegated to, as output names it.
+    pub delegate: Option<String>,
+    /// How it ended.
+    pub status: Status,
+    /// The result as registered.
+    pub result: Arc<Dict>,
+    /// A failure that the task ignores.
+    pub ignored: bool,
+    /// What to say about a failure before the result: chain of messages with places.
+    pub error: Option<Arc<ErrorChain>>,
+}
+
+/// A failure as ansible-core 2.19 tells it: the whole message, then each cause with its place.
+#[derive(Debug, Clone, Default)]
+pub struct ErrorChain {
+    /// Messages with places, outermost first.
+    pub links: Vec<(String, Span)>,
+}
+
+/// Counts of a host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Tasks that ended well, changed ones included.
+    pub ok: u32,
+    /// Tasks that changed something.
+    pub changed: u32,
+    /// Times the host could not be reached.
+    pub unreachable: u32,
+    /// Tasks that failed.
+    pub failed: u32,
+    /// Tasks skipped.
+    pub skipped: u32,
+    /// Failures that a `rescue` took care of.
+    pub rescued: u32,
+    /// Failures ignored.
+    pub ignored: u32,
+}
+
+/// The end of a run, host by host.
+#[derive(Debug, Clone, Default)]
+pub struct Recap {
+    /// Counts by host, in order of first appearance.
+    pub hosts: IndexMap<Arc<str>, Counts>,
+    /// `set_stats`, for all (`_run`) and by host.
+    pub custom: Dict,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A playbook begins.
+    PlaybookStarted {
+        /// Its path as given.
+        path: String,
+    },
+    /// A play begins, or its next batch of hosts.
+    PlayStarted {
+        /// Its name, or its hosts.
+        name: String,
+        /// Whether check mode is on for it.
+        check: bool,
+    },
+    /// The pattern named nobody.
+    NoHostsMatched,
+    /// Every host has failed.
+    NoHostsRemaining,
+    /// A task begins.
+    TaskStarted {
+        /// The step.
+        step: Arc<Step>,
+        /// Its name with the role, templates rendered where they can be.
+        title: String,
+        /// Whether check mode is on for it.
+        check: bool,
+    },
+    /// A host is about to work on a task (verbose and live views).
+    HostStarted {
+        /// The step.
+        step: Arc<Step>,
+        /// The host.
+        host: Arc<str>,
+    },
+    /// One item of a loop has ended.
+    Item {
+        /// The step.
+        step: Arc<Step>,
+        /// What to call the item.
+        label: Str,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// `until` is not met yet.
+    Retry {
+        /// The step.
+        step: Arc<Step>,
+        /// Retries left.
+        left: i64,
+        /// The attempt.
+        outcome: Outcome,
+    },
+    /// A task has ended on a host.
+    Result {
+        /// The step.
+        step: Arc<Step>,
+        /// Whether it was a loop (its items have been told).
+        looped: bool,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// A dynamic include brought in tasks.
+    Included {
+        /// The file, or the role.
+        what: String,
+        /// The hosts it is for.
+        hosts: Vec<Arc<str>>,
+        /// The loop item, if any.
+        label: Option<Str>,
+    },
+    /// A handler was notified.
+    Notified {
+        /// Its name.
+        handler: String,
+        /// The host that did.
+        host: Arc<str>,
+    },
+    /// Something somebody should look at.
+    Warning(String),
+    /// Something that will stop working.
+    Deprecation(String),
+    /// A message at a verbosity level.
+    Verbose(u8, String),
+    /// A step that takes a member away was refused.
+    Refused {
+        /// The whole text, several lines.
+        text: String,
+    },
+    /// The run has ended.
+    Finished(Recap),
+}
+
+/// A reader of the event stream.
+pub trait Reader: Send {
+    /// Takes notice of an event.
+    fn event(&mut self, event: &Event);
+}

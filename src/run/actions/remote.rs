@@ -1,0 +1,281 @@
+//! Modules on the host, and actions that are mostly one: raw commands, reboots, facts.
+
+use super::{ActionCall, ActionResult};
+use crate::connect::{Blob, Link, RunError};
+use crate::run::task::{Failure, connection_failure, number};
+use quorate_agent::protocol::{AsyncSpec, Job};
+use quorate_value::{Dict, Value, dict, str_of};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The helper for this call.
+pub(super) async fn link(call: &ActionCall<'_>) -> Result<Arc<Link>, Failure> {
+    call.run.pool.link(call.target, call.become_).await.map_err(|error| connection_failure(call.step, &error))
+}
+
+/// A helper that did not answer, as a failure.
+pub(super) fn run_failure(call: &ActionCall<'_>, error: RunError) -> Failure {
+    match error {
+        RunError::Lost(error) => connection_failure(call.step, &error),
+        RunError::TimedOut(limit) => Failure::action(format!("timed out after {} seconds", limit.as_secs())),
+    }
+}
+
+fn job(call: &ActionCall<'_>, name: &str, args: Dict) -> Job {
+    Job {
+        module: name.to_owned(),
+        args,
+        check: call.check,
+        diff: call.diff,
+        environment: call.environment.clone(),
+        no_log: call.no_log,
+        verbosity: call.run.shared.options.verbosity,
+        ..Job::default()
+    }
+}
+
+/// Runs a module on the host; `async` included.
+pub(super) async fn module(call: &ActionCall<'_>, name: &str, args: Dict, blobs: Vec<Blob>) -> Result<Dict, Failure> {
+    let short = crate::playbook::short_name(name);
+    if quorate_agent::modules::find(name).is_none() {
+        return Err(Failure::action(format!("The module {short} was not found.")));
+    }
+    let mut job = job(call, name, args);
+    let link = link(call).await?;
+    let Some((limit, poll)) = call.async_.filter(|_| !call.check && call.module != "async_status") else {
+        return link.run(job, blobs, None).await.map_err(|e| run_failure(call, e));
+    };
+    let jid = format!("j{}.{}", rand_digits(), std::process::id());
+    job.async_ = Some(AsyncSpec { jid: jid.clone(), limit, dir: None });
+    let mut started = link.run(job, blobs, None).await.map_err(|e| run_failure(call, e))?;
+    if started.get("failed").is_some_and(Value::is_truthy) || poll == 0 {
+        started.insert("changed", true);
+        return Ok(started);
+    }
+    let deadline = Instant::now() + Duration::from_secs(limit + poll);
+    loop {
+        tokio::time::sleep(Duration::from_secs(poll.max(1))).await;
+        let status = Job { check: false, ..self::job(call, "ansible.builtin.async_status", dict! {"jid" => &jid}) };
+        match link.run(status, Vec::new(), None).await {
+            Ok(result) if result.get("finished").is_some_and(Value::is_truthy) => {
+                let cleanup = Job { check: false, ..self::job(call, "ansible.builtin.async_status", dict! {"jid" => &jid, "mode" => "cleanup"}) };
+                link.run(cleanup, Vec::new(), None).await.ok();
+                return Ok(result);
+            }
+            Ok(_) => {}
+            Err(error) if Instant::now() > deadline => return Err(run_failure(call, error)),
+            Err(_) => {}
+        }
+        if Instant::now() > deadline {
+            let mut failure = Failure::action(format!("async task did not complete within the requested time - {limit}s"));
+            failure.result.insert("ansible_job_id", &jid);
+            return Err(failure);
+        }
+    }
+}
+
+fn rand_digits() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::collections::hash_map::RandomState::new().build_hasher().finish() % 1_000_000_000_000
+}
+
+/// `raw`: the bare connection, nothing else.
+pub(super) async fn raw(call: &ActionCall<'_>) -> ActionResult {
+    let command = call.args.get("_raw_params").map(str_of).unwrap_or_default();
+    let executable = call.args.get("executable").filter(|v| v.is_truthy()).map(str_of);
+    if call.check {
+        return Ok((dict! {"changed" => false, "skipped" => true}, Vec::new()));
+    }
+    let mut line = String::new();
+    for (key, value) in &call.environment {
+        line.push_str(&format!("{key}={} ", shell_quote(value)));
+    }
+    let line = if line.is_empty() { command } else { format!("{line}sh -c {}", shell_quote(&command)) };
+    let output = call
+        .run
+        .pool
+        .raw(call.target, call.become_, &line, executable.as_deref())
+        .await
+        .map_err(|error| connection_failure(call.step, &error))?;
+    let mut result = dict! {
+        "changed" => true, "rc" => output.rc, "stdout" => output.stdout.replace("\r\n", "\n"), "stderr" => output.stderr.replace("\r\n", "\n"),
+    };
+    if output.rc != 0 {
+        result.insert("msg", "non-zero return code");
+        result.insert("failed", true);
+    }
+    Ok((result, Vec::new()))
+}
+
+fn shell_quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// `gather_facts`: the `setup` module, or what `facts_modules` names.
+pub(super) async fn gather_facts(call: &ActionCall<'_>) -> ActionResult {
+    let mut args = call.args.clone();
+    args.remove("parallel");
+    let result = module(call, "ansible.builtin.setup", args, Vec::new()).await?;
+    Ok((result, Vec::new()))
+}
+
+fn fact(call: &ActionCall<'_>, name: &str) -> Option<String> {
+    call.run.shared.host(call.host).read().ok()?.facts.get(name).map(str_of)
+}
+
+/// `package`: the package manager of the host.
+pub(super) async fn package(call: &ActionCall<'_>) -> ActionResult {
+    let mut args = call.args.clone();
+    let wanted = args.remove("use").map(|v| str_of(&v)).filter(|v| v != "auto");
+    let manager = match wanted.or_else(|| fact(call, "pkg_mgr")) {
+        Some(manager) => manager,
+        None => {
+            let setup = dict! {"gather_subset" => Value::list([Value::from("!all"), Value::from("!min"), Value::from("pkg_mgr")]), "filter" => "ansible_pkg_mgr"};
+            let facts = module(call, "ansible.builtin.setup", setup, Vec::new()).await?;
+            facts.get("ansible_facts").and_then(|f| f.get("ansible_pkg_mgr").cloned()).map(|v| str_of(&v)).unwrap_or_default()
+        }
+    };
+    let name = match manager.as_str() {
+        "apt" => "ansible.builtin.apt",
+        "dnf" | "dnf5" | "yum" => "ansible.builtin.dnf",
+        "apk" => "community.general.apk",
+        other => other,
+    };
+    if quorate_agent::modules::find(name).is_none() {
+        return Err(Failure::action(format!("Could not find a matching action for the \"{manager}\" package manager.")));
+    }
+    let result = module(call, name, args, Vec::new()).await?;
+    Ok((result, Vec::new()))
+}
+
+/// `service`: systemd where it runs, the rest otherwise.
+pub(super) async fn service(call: &ActionCall<'_>) -> ActionResult {
+    let mut args = call.args.clone();
+    let wanted = args.get("use").map(str_of).filter(|v| v != "auto" && !v.is_empty());
+    let manager = wanted.or_else(|| fact(call, "service_mgr"));
+    if manager.as_deref() == Some("systemd") {
+        for unused in ["use", "pattern", "runlevel", "sleep", "arguments", "args"] {
+            args.remove(unused);
+        }
+        let result = module(call, "ansible.builtin.systemd", args, Vec::new()).await?;
+        return Ok((result, Vec::new()));
+    }
+    // the module itself looks which service manager is there
+    let result = module(call, "ansible.builtin.service", args, Vec::new()).await?;
+    Ok((result, Vec::new()))
+}
+
+/// `wait_for_connection`: until a helper answers.
+pub(super) async fn wait_for_connection(call: &ActionCall<'_>) -> ActionResult {
+    let seconds = |name: &str, otherwise: f64| call.args.get(name).and_then(number).unwrap_or(otherwise);
+    if call.check {
+        return Ok((dict! {"changed" => false, "skipped" => true}, Vec::new()));
+    }
+    let (timeout, delay, sleep) = (seconds("timeout", 600.0), seconds("delay", 0.0), seconds("sleep", 1.0));
+    let started = Instant::now();
+    if delay > 0.0 {
+        tokio::time::sleep(Duration::from_secs_f64(delay)).await;
+    }
+    reach(call, Duration::from_secs_f64(timeout), Duration::from_secs_f64(sleep.max(0.05)), seconds("connect_timeout", 5.0)).await.map_err(|why| {
+        let mut failure = Failure::action(format!("timed out waiting for ping module test: {why}"));
+        failure.result.insert("elapsed", started.elapsed().as_secs());
+        failure
+    })?;
+    Ok((dict! {"changed" => false, "elapsed" => started.elapsed().as_secs()}, Vec::new()))
+}
+
+async fn reach(call: &ActionCall<'_>, limit: Duration, pause: Duration, connect: f64) -> Result<Dict, String> {
+    let deadline = Instant::now() + limit;
+    let mut target = call.target.clone();
+    target.timeout = Duration::from_secs_f64(connect.max(1.0));
+    loop {
+        call.run.pool.reset(&call.target.host).await;
+        let why = match call.run.pool.link(&target, call.become_).await {
+            Ok(link) => match link.run(job(call, "ansible.builtin.ping", Dict::new()), Vec::new(), Some(Duration::from_secs(30))).await {
+                Ok(result) => return Ok(result),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() >= deadline || call.run.is_interrupted() {
+            return Err(why);
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn run_line(call: &ActionCall<'_>, line: &str) -> Result<crate::connect::RawOutput, crate::connect::ConnectError> {
+    call.run.pool.raw(call.target, call.become_, line, None).await
+}
+
+/// `reboot`: asks for it, waits until the boot id is another one and a test command works.
+pub(super) async fn reboot(call: &ActionCall<'_>) -> ActionResult {
+    if call.target.kind == crate::connect::Kind::Local {
+        let mut failure = Failure::action("Running reboot with local connection would reboot the control node.");
+        failure.result.insert("elapsed", 0i64);
+        failure.result.insert("rebooted", false);
+        return Err(failure);
+    }
+    if call.check {
+        return Ok((dict! {"changed" => true, "elapsed" => 0i64, "rebooted" => true}, Vec::new()));
+    }
+    let seconds = |names: [&str; 2], otherwise: f64| names.iter().find_map(|name| call.args.get(name)).and_then(number).unwrap_or(otherwise);
+    let timeout = seconds(["reboot_timeout", "reboot_timeout_sec"], 600.0);
+    let pre = seconds(["pre_reboot_delay", "pre_reboot_delay_sec"], 0.0);
+    let post = seconds(["post_reboot_delay", "post_reboot_delay_sec"], 0.0);
+    let connect = seconds(["connect_timeout", "connect_timeout_sec"], 5.0);
+    let text = |name: &str, otherwise: &str| call.args.get(name).filter(|v| v.is_truthy()).map_or_else(|| otherwise.to_owned(), str_of);
+    let boot_id = text("boot_time_command", "cat /proc/sys/kernel/random/boot_id");
+    let test = text("test_command", "whoami");
+    let message = text("msg", "Reboot initiated by Ansible");
+    let started = Instant::now();
+    let before = run_line(call, &boot_id).await.map_err(|error| connection_failure(call.step, &error))?;
+    if before.rc != 0 {
+        return Err(Failure::action(format!("failed to get host boot time info, rc: {}, stdout: {}, stderr: {}", before.rc, before.stdout, before.stderr)));
+    }
+    let minutes = (pre / 60.0) as i64;
+    let line = match call.args.get("reboot_command").filter(|v| v.is_truthy()).map(str_of) {
+        Some(line) => line,
+        None => format!("shutdown -r {} {}", if minutes > 0 { format!("+{minutes}") } else { "now".into() }, shell_quote(&message)),
+    };
+    match run_line(call, &line).await {
+        Ok(output) if output.rc != 0 && output.rc != 255 && output.rc != 143 => {
+            let mut failure = Failure::action(format!("Reboot command failed. Error was: '{}, {}'", output.stdout.trim(), output.stderr.trim()));
+            failure.result.insert("rebooted", false);
+            return Err(failure);
+        }
+        // a connection that breaks now is what was asked for
+        Ok(_) | Err(_) => {}
+    }
+    let deadline = Instant::now() + Duration::from_secs_f64(timeout);
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        call.run.pool.reset(&call.target.host).await;
+        let mut target = call.target.clone();
+        target.timeout = Duration::from_secs_f64(connect.max(1.0));
+        let after = call.run.pool.raw(&target, call.become_, &boot_id, None).await;
+        if after.is_ok_and(|output| output.rc == 0 && output.stdout != before.stdout) {
+            break;
+        }
+        if Instant::now() > deadline {
+            let mut failure = Failure::action(format!("Timed out waiting for last boot time check (timeout={})", timeout as i64));
+            failure.result.insert("rebooted", true);
+            failure.result.insert("elapsed", started.elapsed().as_secs());
+            return Err(failure);
+        }
+    }
+    if post > 0.0 {
+        tokio::time::sleep(Duration::from_secs_f64(post)).await;
+    }
+    loop {
+        if run_line(call, &test).await.is_ok_and(|output| output.rc == 0) {
+            break;
+        }
+        if Instant::now() > deadline {
+            return Err(Failure::action(format!("Timed out waiting for post-reboot test command (timeout={})", timeout as i64)));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        call.run.pool.reset(&call.target.host).await;
+    }
+    Ok((dict! {"changed" => true, "elapsed" => started.elapsed().as_secs(), "rebooted" => true}, Vec::new()))
+}

@@ -1,0 +1,49 @@
+//! Running: plays in order, each host walking through its program, handlers, failures, the recap.
+//!
+//! **Invariant:** this room prints nothing (it tells events) and makes no choice that the playbook or a live fact did not make.
+
+pub mod actions;
+mod argspec;
+mod cursor;
+mod expand;
+mod guard;
+mod outbox;
+mod play;
+pub mod target;
+mod task;
+
+pub use guard::Guard;
+pub use play::{Playbook, Runner};
+pub use task::{number, span_of};
+
+use crate::connect::Pool;
+use crate::report::Event;
+use crate::vars::Shared;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// What every task of a run gets handed.
+pub struct Run {
+    /// Settings, inventory, variables.
+    pub shared: Arc<Shared>,
+    /// Connections.
+    pub pool: Pool,
+    /// Who may take a member of an etcd cluster away, and when.
+    pub guard: Guard,
+    /// Somebody pressed Ctrl-C: 1 = finish what is in flight, 2 = at once.
+    pub interrupted: AtomicU8,
+    /// The order in which hosts are told things.
+    pub events: std::sync::Mutex<Box<dyn FnMut(Event) + Send>>,
+}
+
+impl Run {
+    /// Tells readers what happened.
+    pub fn tell(&self, event: Event) {
+        (self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner))(event);
+    }
+
+    /// Whether to start nothing more.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed) > 0
+    }
+}

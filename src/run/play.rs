@@ -1,0 +1,1423 @@
+//! Plays: batches of hosts walking through a program, each as far as the gates let it.
+//!
+//! In: plays as loaded. Out: events in linear order, counts by host, an exit status.
+//!
+//! **Invariant:** a host starts a step only when every host of the batch has come to the last gate in front of it.
+
+use super::cursor::{Cursor, Fate, Health, step_at};
+use super::expand;
+use super::outbox::Outbox;
+use super::task::{self, Done, Effect, registered, shown};
+use super::Run;
+use crate::diag::Diag;
+use crate::plan::program::implicit_step;
+use crate::plan::{Context, Gate, Node, Program, Slot, Step, StepId, TagFilter, flatten, gates};
+use crate::playbook::{Action, Keywords, Kw, LoopControl, Play, Task};
+use crate::report::{Counts, Event, Outcome, Recap, Status};
+use crate::vars::{PlayVars, TaskScope, render};
+use quorate_value::{Dict, Span, Str, Value, dict, str_of};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// A playbook that has been read.
+pub struct Playbook {
+    /// Its path as given.
+    pub path: String,
+    /// Its plays.
+    pub plays: Vec<Play>,
+}
+
+/// Runs playbooks and keeps the score.
+pub struct Runner {
+    pub(super) run: Arc<Run>,
+    pub(super) tags: TagFilter,
+    limit: Option<quorate_inventory::Limit>,
+    start_at: Option<String>,
+    /// Counts so far.
+    pub recap: Recap,
+    failed: HashSet<Arc<str>>,
+    unreachable: HashSet<Arc<str>>,
+    broke: bool,
+    prompted: HashMap<usize, Dict>,
+}
+
+pub(super) enum Message {
+    Event(usize, StepId, Event),
+    Done(usize, Arc<Step>, Box<Done>),
+}
+
+/// One batch of a play, being run.
+pub(super) struct Batch {
+    pub(super) vars: Arc<PlayVars>,
+    pub(super) program: Program,
+    gates: Vec<Option<Gate>>,
+    rules: crate::plan::gates::GateRules,
+    hosts: Vec<Cursor>,
+    handlers: Vec<Arc<Step>>,
+    handler_slots: Program,
+    /// Steps of a flush and the handler each is of.
+    handler_of: HashMap<StepId, usize>,
+    outbox: Outbox,
+    expansions: Vec<expand::Wish>,
+    in_flight: usize,
+    in_step: HashMap<StepId, usize>,
+    once: HashSet<StepId>,
+    told: HashSet<StepId>,
+    force_handlers: bool,
+    free: bool,
+    max_fail: Option<f64>,
+    last_free: Option<StepId>,
+    stop: bool,
+    pub(super) base: Context,
+}
+
+impl Batch {
+    /// The name of a host by its number.
+    pub(super) fn name_of(&self, index: usize) -> Arc<str> {
+        self.hosts[index].name.clone()
+    }
+}
+
+type Sender = mpsc::UnboundedSender<Message>;
+
+impl Runner {
+    /// A runner for one command.
+    pub fn new(run: Arc<Run>, tags: TagFilter, limit: Option<quorate_inventory::Limit>, start_at: Option<String>) -> Self {
+        Runner {
+            run,
+            tags,
+            limit,
+            start_at,
+            recap: Recap::default(),
+            failed: HashSet::new(),
+            unreachable: HashSet::new(),
+            broke: false,
+            prompted: HashMap::new(),
+        }
+    }
+
+    /// Answers to `vars_prompt`, by the play's position in the playbook.
+    pub fn answers(&mut self, play: usize, answers: Dict) {
+        self.prompted.insert(play, answers);
+    }
+
+    /// Ansible's exit status: 4 where a host was unreachable, 2 where one failed.
+    pub fn status(&self) -> u8 {
+        if !self.failed.is_empty() || self.broke {
+            2
+        } else if !self.unreachable.is_empty() {
+            4
+        } else {
+            0
+        }
+    }
+
+    /// Runs every play of a playbook.
+    pub async fn playbook(&mut self, playbook: &Playbook) -> Result<(), Diag> {
+        self.run.tell(Event::PlaybookStarted { path: playbook.path.clone() });
+        for (index, play) in playbook.plays.iter().enumerate() {
+            let answers = self.prompted.remove(&index).unwrap_or_default();
+            if self.play(play, answers).await? || self.run.is_interrupted() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The end: counts for everybody.
+    pub fn finish(&mut self) {
+        let recap = self.recap.clone();
+        self.run.tell(Event::Finished(recap));
+    }
+
+    fn count(&mut self, host: &Arc<str>) -> &mut Counts {
+        self.recap.hosts.entry(host.clone()).or_default()
+    }
+
+    /// The hosts of a play, in its order, without those that are lost.
+    pub fn hosts_of(&self, play: &Play, scope: &TaskScope) -> Result<(Vec<Arc<str>>, bool), Diag> {
+        let pattern = render::value(scope, &play.hosts).map_err(|e| {
+            Diag::error("E0200", format!("the hosts of this play cannot be told: {e}")).at(play.hosts_span)
+        })?;
+        let inventory = self.run.shared.inventory();
+        let selection = inventory.select_value(&pattern, self.limit.as_ref());
+        for warning in &selection.warnings {
+            self.run.tell(Event::Warning(warning.to_string()));
+        }
+        let mut names: Vec<Arc<str>> = selection.hosts.iter().map(|id| inventory.host_name(*id).clone()).collect();
+        drop(inventory);
+        let order = match &play.order {
+            None => "inventory".to_owned(),
+            Some(value) => str_of(&render::value(scope, value).map_err(|e| Diag::error("E0200", e.to_string()).at(play.span))?),
+        };
+        match order.as_str() {
+            "inventory" | "None" => {}
+            "reverse_inventory" => names.reverse(),
+            "sorted" => names.sort(),
+            "reverse_sorted" => {
+                names.sort();
+                names.reverse();
+            }
+            "shuffle" => {
+                use std::hash::{BuildHasher as _, Hasher as _};
+                let state = std::collections::hash_map::RandomState::new();
+                names.sort_by_key(|name| {
+                    let mut hasher = state.build_hasher();
+                    hasher.write(name.as_bytes());
+                    hasher.finish()
+                });
+            }
+            other => {
+                return Err(Diag::error("E0201", format!("'{other}' is no order of hosts"))
+                    .at(play.span)
+                    .did_you_mean(other, ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"]));
+            }
+        }
+        let matched = !names.is_empty();
+        names.retain(|name| !self.failed.contains(name) && !self.unreachable.contains(name));
+        Ok((names, matched))
+    }
+
+    /// Runs a play; true where nothing may follow.
+    async fn play(&mut self, play: &Play, answers: Dict) -> Result<bool, Diag> {
+        let mut vars = PlayVars::new(play);
+        vars.prompted = Arc::new(answers);
+        let vars = Arc::new(vars);
+        let nobody: Arc<str> = Arc::from("localhost");
+        let scope = TaskScope::new(&self.run.shared, &vars, &nobody, None);
+        let (hosts, matched) = self.hosts_of(play, &scope)?;
+        let name = play.name.as_ref().map_or_else(
+            || match &play.hosts {
+                Value::List(items) => items.iter().map(str_of).collect::<Vec<_>>().join(","),
+                other => str_of(other),
+            },
+            |name| render::value(&scope, &Value::Str(name.clone())).map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v)),
+        );
+        let check = play.keywords.get(Kw::CheckMode).and_then(Value::to_bool_loose).unwrap_or(self.run.shared.options.check);
+        if hosts.is_empty() {
+            if matched {
+                // everybody has failed before
+                return Ok(false);
+            }
+            self.run.tell(Event::PlayStarted { name, check });
+            self.run.tell(Event::NoHostsMatched);
+            return Ok(false);
+        }
+        *vars.all_hosts.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(hosts.clone());
+        let sizes = batch_sizes(play, &scope, hosts.len())?;
+        let mut rest = hosts.as_slice();
+        for size in sizes {
+            let (batch, after) = rest.split_at(size.min(rest.len()));
+            rest = after;
+            let batch: Vec<Arc<str>> = batch.iter().filter(|h| !self.failed.contains(*h) && !self.unreachable.contains(*h)).cloned().collect();
+            if batch.is_empty() {
+                continue;
+            }
+            self.run.tell(Event::PlayStarted { name: name.clone(), check });
+            let before = self.failed.len() + self.unreachable.len();
+            let broke = self.batch(play, &vars, &batch).await?;
+            let lost = self.failed.len() + self.unreachable.len() - before;
+            if broke {
+                self.broke = true;
+                return Ok(true);
+            }
+            if lost >= batch.len() || self.run.is_interrupted() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn batch(&mut self, play: &Play, vars: &Arc<PlayVars>, names: &[Arc<str>]) -> Result<bool, Diag> {
+        let list = Arc::new(names.to_vec());
+        let set = |lock: &std::sync::RwLock<Arc<Vec<Arc<str>>>>, value: Arc<Vec<Arc<str>>>| {
+            *lock.write().unwrap_or_else(std::sync::PoisonError::into_inner) = value;
+        };
+        set(&vars.batch, list.clone());
+        set(&vars.alive, list);
+        self.read_vars_files(play, vars, names)?;
+        let mut batch = self.prepare(play, vars, names)?;
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        loop {
+            self.advance(&mut batch, &sender)?;
+            self.flush_notices();
+            if batch.in_flight == 0 {
+                if self.settle_expansions(&mut batch)? {
+                    continue;
+                }
+                break;
+            }
+            let Some(message) = receiver.recv().await else { break };
+            self.receive(&mut batch, message)?;
+            while let Ok(message) = receiver.try_recv() {
+                self.receive(&mut batch, message)?;
+            }
+        }
+        self.tell_up_to(&mut batch, usize::MAX);
+        self.flush_notices();
+        Ok(batch.stop)
+    }
+
+    fn flush_notices(&self) {
+        let notices = std::mem::take(&mut *self.run.shared.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        for notice in notices {
+            self.run.tell(notice);
+        }
+    }
+
+    /// `vars_files`: a list of names, each perhaps with alternatives; those that need a host are read for each.
+    fn read_vars_files(&self, play: &Play, vars: &Arc<PlayVars>, hosts: &[Arc<str>]) -> Result<(), Diag> {
+        if play.vars_files.is_empty() {
+            return Ok(());
+        }
+        let loader = self.run.shared.loader();
+        for host in hosts {
+            let mut all = Dict::new();
+            for entry in &play.vars_files {
+                let alternatives = match entry {
+                    Value::List(items) => items.to_vec(),
+                    one => vec![one.clone()],
+                };
+                let scope = TaskScope::new(&self.run.shared, vars, host, None);
+                let mut here = scope;
+                here.locals = all.clone();
+                let mut found = false;
+                let mut undefined = None;
+                let mut missing = String::new();
+                for alternative in &alternatives {
+                    let name = match render::value(&here, alternative) {
+                        Ok(name) => str_of(&name),
+                        Err(error) => {
+                            undefined = Some(error.to_string());
+                            continue;
+                        }
+                    };
+                    let path = std::path::Path::new(&name);
+                    let path = if path.is_absolute() {
+                        path.to_path_buf()
+                    } else {
+                        [vars.dir.join("vars").join(path), vars.dir.join(path), path.to_path_buf()]
+                            .into_iter()
+                            .find(|p| p.exists())
+                            .unwrap_or_else(|| vars.dir.join(path))
+                    };
+                    if path.exists() {
+                        all.update(&loader.vars_file(&path)?);
+                        found = true;
+                        break;
+                    }
+                    missing = name;
+                }
+                if !found && undefined.is_none() {
+                    let span = task::span_of(entry, play.span);
+                    return Err(Diag::error("E0202", format!("vars file {missing} was not found")).at(span).label("listed in `vars_files`"));
+                }
+            }
+            vars.host_files.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(host.clone(), Arc::new(all));
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, play: &Play, vars: &Arc<PlayVars>, names: &[Arc<str>]) -> Result<Batch, Diag> {
+        let settings = &self.run.shared.settings;
+        let scope = TaskScope::new(&self.run.shared, vars, &names[0], None);
+        let mut keywords = play.keywords.clone();
+        if keywords.get(Kw::AnyErrorsFatal).is_none() && settings.flag("ANY_ERRORS_FATAL") {
+            keywords.set(Kw::AnyErrorsFatal, Value::Bool(true));
+        }
+        let base = Context { keywords: Arc::new(keywords), ..Context::default() };
+        let render_tags = self.tag_renderer(vars, &names[0]);
+        let lay = |entries: &[crate::playbook::Entry]| flatten(entries, &base, &self.tags, &render_tags);
+        let mut program: Program = Vec::new();
+        let flush = || Slot { node: Node::Flush, only: None };
+        if let Some(step) = self.facts_step(play, &base, &scope)? {
+            program.push(Slot { node: Node::Step(step), only: None });
+        }
+        program.extend(lay(&play.pre_tasks));
+        program.push(flush());
+        program.extend(lay(&play.roles));
+        program.extend(lay(&play.tasks));
+        program.push(flush());
+        program.extend(lay(&play.post_tasks));
+        program.push(flush());
+        if let Some(name) = &self.start_at {
+            let at = program.iter().position(|slot| match &slot.node {
+                Node::Step(step) => {
+                    let title = step.title();
+                    title == *name || step.task.name.as_ref().is_some_and(|n| n.as_str() == name) || quorate_agent::system::glob::fnmatch(&title, name)
+                }
+                _ => false,
+            });
+            if let Some(at) = at {
+                let keep: Program = program.drain(..at).filter(|slot| matches!(slot.node, Node::Open(_))).collect();
+                program.splice(0..0, keep);
+            }
+        }
+        let handler_context = Context { handlers: true, ..base.clone() };
+        let mut handler_slots: Program = Vec::new();
+        let mut roles = Vec::new();
+        for entries in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks] {
+            crate::vars::collect_roles(entries, &mut roles);
+        }
+        let mut seen = HashSet::new();
+        for role in &roles {
+            if seen.insert((role.identity, role.role.path.clone())) {
+                let context = Context {
+                    role: Some(role.clone()),
+                    keywords: Arc::new(role.keywords.inside(&handler_context.keywords)),
+                    ..handler_context.clone()
+                };
+                handler_slots.extend(flatten(&role.handlers, &context, &self.tags, &render_tags));
+            }
+        }
+        handler_slots.extend(flatten(&play.handlers, &handler_context, &self.tags, &render_tags));
+        let strategy = match &play.strategy {
+            Some(value) => str_of(&render::value(&scope, value).map_err(|e| Diag::error("E0203", e.to_string()).at(play.span))?),
+            None => settings.text("DEFAULT_STRATEGY").to_owned(),
+        };
+        let short = strategy.rsplit('.').next().unwrap_or(&strategy);
+        let free = match short {
+            "linear" | "debug" => false,
+            "free" | "host_pinned" => true,
+            // other people's plug-ins that only make things faster
+            "mitogen_linear" => false,
+            "mitogen_free" | "mitogen_host_pinned" => true,
+            other => {
+                return Err(Diag::error("E0203", format!("Invalid play strategy specified: {other}"))
+                    .at(play.strategy.as_ref().map_or(play.span, |v| task::span_of(v, play.span)))
+                    .did_you_mean(other, ["linear", "free", "host_pinned", "debug"]));
+            }
+        };
+        let max_fail = match &play.max_fail_percentage {
+            None => None,
+            Some(value) => {
+                let value = render::value(&scope, value).map_err(|e| Diag::error("E0204", e.to_string()).at(play.span))?;
+                let text = str_of(&value);
+                Some(text.trim().trim_end_matches('%').parse::<f64>().map_err(|_| {
+                    Diag::error("E0204", format!("`{text}` is no percentage")).at(play.span)
+                })?)
+            }
+        };
+        let force_handlers = match &play.force_handlers {
+            Some(value) => value.to_bool_loose().unwrap_or(false),
+            None => self.run.shared.options.force_handlers || settings.flag("DEFAULT_FORCE_HANDLERS"),
+        };
+        let rules = crate::plan::gates::GateRules {
+            all: crate::environment("QUORATE_GATES").as_deref() == Some("all"),
+            none: free,
+            counts_failures: max_fail.is_some(),
+            tainted: self.tainted(vars, names),
+        };
+        let mut batch = Batch {
+            vars: vars.clone(),
+            gates: gates(&program, &rules, &super::actions::reach_is_host),
+            program,
+            rules,
+            hosts: names.iter().cloned().map(Cursor::new).collect(),
+            handlers: Vec::new(),
+            handler_slots,
+            handler_of: HashMap::new(),
+            outbox: Outbox::default(),
+            expansions: Vec::new(),
+            in_flight: 0,
+            in_step: HashMap::new(),
+            once: HashSet::new(),
+            told: HashSet::new(),
+            force_handlers,
+            free,
+            max_fail,
+            last_free: None,
+            stop: false,
+            base,
+        };
+        index_handlers(&mut batch);
+        Ok(batch)
+    }
+
+    pub(super) fn tag_renderer(&self, vars: &Arc<PlayVars>, host: &Arc<str>) -> impl Fn(&[Str], &Context) -> Vec<String> + use<> {
+        let (shared, vars, host) = (self.run.shared.clone(), vars.clone(), host.clone());
+        move |tags: &[Str], context: &Context| {
+            let mut out: Vec<String> = Vec::with_capacity(tags.len());
+            let mut push = |tag: &str| {
+                let tag = tag.trim();
+                if !tag.is_empty() && !out.iter().any(|t| t == tag) {
+                    out.push(tag.to_owned());
+                }
+            };
+            for tag in tags {
+                if !tag.is_template() {
+                    push(tag);
+                    continue;
+                }
+                let mut scope = TaskScope::new(&shared, &vars, &host, None);
+                scope.context = Arc::new(context.clone());
+                match render::value(&scope, &Value::Str(tag.clone())) {
+                    Ok(Value::List(items)) => items.iter().for_each(|item| push(&str_of(item))),
+                    Ok(other) => str_of(&other).split(',').for_each(&mut push),
+                    Err(_) => push(tag),
+                }
+            }
+            out
+        }
+    }
+
+    /// Names of variables whose text leads to other hosts' state, through any number of steps.
+    fn tainted(&self, vars: &PlayVars, hosts: &[Arc<str>]) -> HashSet<String> {
+        let mut tainted = HashSet::new();
+        let read = |lock: &std::sync::RwLock<Arc<Dict>>| lock.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let mut layers = vec![read(&vars.role_defaults), read(&vars.role_vars), vars.vars.clone(), self.run.shared.extra.clone()];
+        if let Some(host) = hosts.first() {
+            layers.push(self.run.shared.host_inventory(host));
+        }
+        loop {
+            let before = tainted.len();
+            for layer in &layers {
+                for (key, value) in layer.iter() {
+                    if let Some(name) = key.as_str()
+                        && !tainted.contains(name)
+                        && crate::plan::gates::mentions_others(value, &tainted)
+                    {
+                        tainted.insert(name.to_owned());
+                    }
+                }
+            }
+            if tainted.len() == before {
+                return tainted;
+            }
+        }
+    }
+
+    fn facts_step(&self, play: &Play, base: &Context, scope: &TaskScope) -> Result<Option<Arc<Step>>, Diag> {
+        let policy = self.run.shared.settings.text("DEFAULT_GATHERING");
+        let wanted = match &play.gather_facts {
+            Some(value) => render::flag(scope, value).map_err(|e| {
+                Diag::error("E0205", format!("gather_facts: {e}")).at(task::span_of(value, play.span))
+            })?,
+            None => policy != "explicit",
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        let mut args = Dict::new();
+        for (name, value, setting) in [
+            ("gather_subset", &play.gather_subset, "DEFAULT_GATHER_SUBSET"),
+            ("gather_timeout", &play.gather_timeout, "DEFAULT_GATHER_TIMEOUT"),
+            ("fact_path", &play.fact_path, ""),
+        ] {
+            match value {
+                Some(value) => {
+                    args.insert(name, value.clone());
+                }
+                None if !setting.is_empty() => {
+                    let text = self.run.shared.settings.text(setting);
+                    if !text.is_empty() {
+                        let value: Value = if name == "gather_subset" { text.split(',').map(|w| Value::from(w.trim())).collect() } else { Value::from(text) };
+                        args.insert(name, value);
+                    }
+                }
+                None => {}
+            }
+        }
+        let tags: Vec<String> = base.keywords.tags.iter().map(|t| t.as_str().to_owned()).collect();
+        let tags = if tags.is_empty() { vec!["always".to_owned()] } else { tags };
+        if !self.tags.selects(&tags) {
+            return Ok(None);
+        }
+        let task = plain_task("Gathering Facts", "ansible.builtin.gather_facts", args, play.span);
+        Ok(Some(implicit_step(task, &Arc::new(base.clone()), tags)))
+    }
+
+    /// The tasks of a play as they would be laid out, for `--list-tasks` and `--list-tags`.
+    pub fn outline(&self, play: &Play, vars: &Arc<PlayVars>, host: &Arc<str>) -> Program {
+        let base = Context { keywords: Arc::new(play.keywords.clone()), ..Context::default() };
+        let render_tags = self.tag_renderer(vars, host);
+        [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks]
+            .into_iter()
+            .flat_map(|entries| flatten(entries, &base, &self.tags, &render_tags))
+            .collect()
+    }
+
+    // ---- moving on
+
+    /// Takes every host as far as it may go, and starts what may start.
+    fn advance(&mut self, batch: &mut Batch, sender: &Sender) -> Result<(), Diag> {
+        loop {
+            let mut moved = false;
+            for index in 0..batch.hosts.len() {
+                moved |= self.walk(batch, index);
+            }
+            if self.settle_expansions(batch)? {
+                moved = true;
+            }
+            self.flush_handlers(batch)?;
+            let begun = self.start_steps(batch, sender)?;
+            if !moved && !begun {
+                let lowest = lowest(batch);
+                self.tell_up_to(batch, lowest.unwrap_or(usize::MAX));
+                return Ok(());
+            }
+        }
+    }
+
+    /// Moves a host over markers and steps that are not for it.
+    fn walk(&mut self, batch: &mut Batch, index: usize) -> bool {
+        let mut moved = false;
+        loop {
+            let host = &mut batch.hosts[index];
+            let handlers_only = host.health == Health::Failed && batch.force_handlers;
+            if host.busy || host.waits || host.at >= batch.program.len() || !(host.health == Health::Well || handlers_only) {
+                return moved;
+            }
+            let slot = &batch.program[host.at];
+            match slot.node.clone() {
+                Node::Open(block) => host.open(block),
+                Node::Rescue(block) => host.meet_rescue(block, &batch.program),
+                Node::Always(block) => host.meet_always(block),
+                Node::Close(block) => {
+                    if host.close(block, &batch.program) == Some(Fate::Out) {
+                        self.lose(batch, index);
+                    }
+                }
+                Node::RoleEnd(role) => {
+                    if host.roles_begun.contains(&role.identity) {
+                        host.roles_done.insert(role.identity);
+                    }
+                    host.at += 1;
+                }
+                Node::Flush => {
+                    return moved;
+                }
+                Node::Step(step) => {
+                    let for_others = slot.only.as_ref().is_some_and(|only| !only.contains(&index));
+                    let handler = batch.handler_of.get(&step.id);
+                    let unwanted = match handler {
+                        Some(number) => !host.notified.contains(number),
+                        None => handlers_only,
+                    };
+                    let again = step.context.role.as_ref().is_some_and(|role| {
+                        !step.context.handlers && !role.role.allow_duplicates && host.roles_done.contains(&role.identity)
+                    });
+                    if !(for_others || unwanted || again) {
+                        return moved;
+                    }
+                    host.at += 1;
+                }
+            }
+            moved = true;
+        }
+    }
+
+    /// Everybody is at a flush (or past it): notified handlers run next.
+    fn flush_handlers(&mut self, batch: &mut Batch) -> Result<(), Diag> {
+        let waiting: Vec<usize> = (0..batch.hosts.len())
+            .filter(|i| {
+                let host = &batch.hosts[*i];
+                takes_part(batch, host) && !host.busy && matches!(batch.program.get(host.at).map(|s| &s.node), Some(Node::Flush))
+            })
+            .collect();
+        let Some(&first) = waiting.first() else { return Ok(()) };
+        let at = if batch.free { batch.hosts[first].at } else { waiting.iter().map(|i| batch.hosts[*i].at).min().expect("somebody waits") };
+        if !batch.free && batch.hosts.iter().any(|host| takes_part(batch, host) && (host.at < at || (host.at == at && host.busy))) {
+            return Ok(());
+        }
+        let here: Vec<usize> = waiting.into_iter().filter(|i| batch.hosts[*i].at == at).collect();
+        if here.iter().any(|i| !batch.hosts[*i].notified.is_empty()) {
+            self.insert_handlers(batch, at + 1, &here);
+        }
+        for index in here {
+            batch.hosts[index].at = at + 1;
+        }
+        Ok(())
+    }
+
+    /// Puts every handler at a position; each host runs those it has notified.
+    fn insert_handlers(&self, batch: &mut Batch, at: usize, hosts: &[usize]) {
+        let only: Arc<BTreeSet<usize>> = Arc::new(hosts.iter().copied().collect());
+        let mut slots = Vec::with_capacity(batch.handler_slots.len());
+        let mut number = 0;
+        for slot in &batch.handler_slots {
+            let node = match &slot.node {
+                Node::Step(step) => {
+                    let copy = implicit_step((*step.task).clone(), &step.context, step.tags.clone());
+                    batch.handler_of.insert(copy.id, number);
+                    number += 1;
+                    Node::Step(copy)
+                }
+                other => other.clone(),
+            };
+            slots.push(Slot { node, only: Some(only.clone()) });
+        }
+        insert(batch, at, slots);
+    }
+
+    /// Reads dynamic includes that every host has come to.
+    fn settle_expansions(&mut self, batch: &mut Batch) -> Result<bool, Diag> {
+        if batch.expansions.is_empty() {
+            return Ok(false);
+        }
+        if !batch.free {
+            let at = batch.expansions.iter().filter_map(|wish| position(batch, wish.step.id)).min().unwrap_or(0);
+            if batch.hosts.iter().any(|host| takes_part(batch, host) && (host.busy || host.at <= at) && host.at <= at) {
+                return Ok(false);
+            }
+        }
+        let wishes = std::mem::take(&mut batch.expansions);
+        let hosts: Vec<usize> = wishes.iter().map(|wish| wish.host).collect();
+        let at = wishes.iter().filter_map(|wish| position(batch, wish.step.id)).min().unwrap_or(0);
+        let mut slots = Vec::new();
+        for group in expand::group(wishes) {
+            match expand::read(self, batch, &group) {
+                Ok(part) => {
+                    let event = Event::Included {
+                        what: part.what,
+                        hosts: group.hosts.iter().map(|i| batch.hosts[*i].name.clone()).collect(),
+                        label: group.label.clone(),
+                    };
+                    self.tell(batch, group.step.id, event);
+                    for index in &group.hosts {
+                        let name = batch.hosts[*index].name.clone();
+                        self.count(&name).ok += 1;
+                    }
+                    let only: Arc<BTreeSet<usize>> = Arc::new(group.hosts.iter().copied().collect());
+                    for mut slot in part.program {
+                        slot.only = Some(only.clone());
+                        slots.push(slot);
+                    }
+                    if !part.handlers.is_empty() {
+                        batch.handler_slots.extend(part.handlers);
+                        index_handlers(batch);
+                    }
+                }
+                Err(diag) => {
+                    for index in &group.hosts {
+                        let name = batch.hosts[*index].name.clone();
+                        let message = diag.one_line();
+                        let result = dict! {"msg" => &message, "failed" => true, "include" => group.include.clone()};
+                        let links = vec![(message, if diag.span.is_known() { diag.span } else { group.step.task.span })];
+                        let done = Done {
+                            status: Status::Failed,
+                            result: Arc::new(result),
+                            looped: false,
+                            ignored: false,
+                            effects: Vec::new(),
+                            error: Some(Arc::new(crate::report::ErrorChain { links })),
+                            delegate: None,
+                            notify: Vec::new(),
+                            register: None,
+                        };
+                        batch.hosts[*index].waits = false;
+                        self.ended(batch, *index, &group.step, &name, done);
+                    }
+                }
+            }
+        }
+        insert(batch, at + 1, slots);
+        for index in hosts {
+            batch.hosts[index].waits = false;
+        }
+        Ok(true)
+    }
+
+    /// Starts every step that hosts stand in front of and no gate forbids, lowest first.
+    fn start_steps(&mut self, batch: &mut Batch, sender: &Sender) -> Result<bool, Diag> {
+        if self.run.is_interrupted() {
+            for host in &mut batch.hosts {
+                if host.health == Health::Well && !host.busy {
+                    host.health = Health::Ended;
+                }
+            }
+            return Ok(false);
+        }
+        let forks = self.run.shared.options.forks.max(1);
+        let lowest_at = lowest(batch).unwrap_or(usize::MAX);
+        let next_gate = batch.gates.iter().enumerate().skip(lowest_at.saturating_add(1)).find(|(_, gate)| gate.is_some()).map_or(usize::MAX, |(i, _)| i);
+        let mut ready: Vec<(usize, usize)> = (0..batch.hosts.len())
+            .filter(|i| {
+                let host = &batch.hosts[*i];
+                takes_part(batch, host) && !host.busy && !host.waits && (batch.free || host.at < next_gate)
+            })
+            .map(|i| (batch.hosts[i].at, i))
+            .collect();
+        ready.sort_unstable();
+        let mut begun = false;
+        for (at, index) in ready {
+            if batch.in_flight >= forks {
+                break;
+            }
+            let Node::Step(step) = batch.program[at].node.clone() else { continue };
+            if batch.hosts[index].at != at || batch.hosts[index].busy {
+                continue;
+            }
+            if step.module() == "meta" {
+                self.announce(batch, &step, index);
+                self.meta(batch, index, &step)?;
+                begun = true;
+                continue;
+            }
+            let name = batch.hosts[index].name.clone();
+            if self.set(batch, &step, &name, Kw::RunOnce) {
+                if batch.once.contains(&step.id) {
+                    continue;
+                }
+                batch.once.insert(step.id);
+            }
+            if let Some(limit) = self.throttle(batch, &step, &name)
+                && batch.in_step.get(&step.id).copied().unwrap_or(0) >= limit
+            {
+                continue;
+            }
+            self.announce(batch, &step, index);
+            self.start(batch, index, &step, sender);
+            begun = true;
+        }
+        Ok(begun)
+    }
+
+    fn set(&self, batch: &Batch, step: &Arc<Step>, host: &Arc<str>, kw: Kw) -> bool {
+        let Some(value) = step.keywords.get(kw) else { return false };
+        let scope = TaskScope::new(&self.run.shared, &batch.vars, host, Some(step));
+        render::flag(&scope, value).unwrap_or(false)
+    }
+
+    fn throttle(&self, batch: &Batch, step: &Arc<Step>, host: &Arc<str>) -> Option<usize> {
+        let value = step.keywords.get(Kw::Throttle)?;
+        let scope = TaskScope::new(&self.run.shared, &batch.vars, host, Some(step));
+        let limit = render::value(&scope, value).ok().and_then(|v| task::number(&v))?;
+        (limit >= 1.0).then_some(limit as usize)
+    }
+
+    fn tell(&mut self, batch: &mut Batch, step: StepId, event: Event) {
+        if batch.free {
+            let repeat = batch.last_free != Some(step) && !matches!(event, Event::TaskStarted { .. });
+            if repeat && let Some(banner) = self.banner_of(batch, step) {
+                self.run.tell(banner);
+            }
+            batch.last_free = Some(step);
+            self.run.tell(event);
+            return;
+        }
+        for event in batch.outbox.put(step, event) {
+            self.run.tell(event);
+        }
+    }
+
+    fn banner_of(&self, batch: &Batch, step: StepId) -> Option<Event> {
+        let step = batch.program.iter().find_map(|slot| match &slot.node {
+            Node::Step(found) if found.id == step => Some(found.clone()),
+            _ => None,
+        })?;
+        let title = step.title();
+        Some(Event::TaskStarted { step, title, check: false })
+    }
+
+    fn tell_up_to(&mut self, batch: &mut Batch, at: usize) {
+        let end = at.min(batch.program.len().saturating_sub(1));
+        let now = step_at(&batch.program, at.min(batch.program.len()));
+        let order: Vec<StepId> = if batch.program.is_empty() {
+            Vec::new()
+        } else {
+            batch.program[..=end].iter().filter_map(|slot| if let Node::Step(step) = &slot.node { Some(step.id) } else { None }).collect()
+        };
+        for event in batch.outbox.reach(order.into_iter(), now) {
+            self.run.tell(event);
+        }
+    }
+
+    /// The banner of a step, once.
+    fn announce(&mut self, batch: &mut Batch, step: &Arc<Step>, index: usize) {
+        if !batch.told.insert(step.id) {
+            return;
+        }
+        let name = batch.hosts[index].name.clone();
+        let scope = TaskScope::new(&self.run.shared, &batch.vars, &name, Some(step));
+        let written = step.task.name.as_ref().filter(|name| name.is_template());
+        let title = match written {
+            None => step.title(),
+            Some(name) => {
+                let rendered = render::value(&scope, &Value::Str(name.clone())).map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v));
+                match &step.context.role {
+                    Some(role) => format!("{} : {rendered}", role.role.name),
+                    None => rendered,
+                }
+            }
+        };
+        let check = step.keywords.get(Kw::CheckMode).and_then(Value::to_bool_loose).unwrap_or(self.run.shared.options.check);
+        let event = Event::TaskStarted { step: step.clone(), title, check };
+        self.tell(batch, step.id, event);
+    }
+
+    fn start(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, sender: &Sender) {
+        let host = &mut batch.hosts[index];
+        host.busy = true;
+        if let Some(number) = batch.handler_of.get(&step.id) {
+            host.notified.remove(number);
+        }
+        batch.in_flight += 1;
+        *batch.in_step.entry(step.id).or_default() += 1;
+        let name = host.name.clone();
+        let rescuing = host.rescuing.back().cloned();
+        let (run, play, step, sender) = (self.run.clone(), batch.vars.clone(), step.clone(), sender.clone());
+        let told = Event::HostStarted { step: step.clone(), host: name.clone() };
+        self.tell(batch, step.id, told);
+        tokio::spawn(async move {
+            let events = {
+                let (sender, step) = (sender.clone(), step.id);
+                move |event: Event| {
+                    sender.send(Message::Event(index, step, event)).ok();
+                }
+            };
+            let done = task::run(&run, &play, &name, &step, rescuing, &events).await;
+            sender.send(Message::Done(index, step, Box::new(done))).ok();
+        });
+    }
+
+    fn receive(&mut self, batch: &mut Batch, message: Message) -> Result<(), Diag> {
+        match message {
+            Message::Event(_, step, event) => self.tell(batch, step, event),
+            Message::Done(index, step, done) => {
+                batch.in_flight -= 1;
+                if let Some(count) = batch.in_step.get_mut(&step.id) {
+                    *count -= 1;
+                }
+                batch.hosts[index].busy = false;
+                let name = batch.hosts[index].name.clone();
+                let once = batch.once.contains(&step.id);
+                self.apply(batch, index, &step, &name, &done, once)?;
+                self.ended(batch, index, &step, &name, *done);
+            }
+        }
+        Ok(())
+    }
+
+    // ---- results
+
+    /// Carries out what a task wants done: registered variables, facts, hosts, includes.
+    fn apply(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, name: &Arc<str>, done: &Done, once: bool) -> Result<(), Diag> {
+        let shared = self.run.shared.clone();
+        let everybody: Vec<Arc<str>> = if once { batch.hosts.iter().map(|h| h.name.clone()).collect() } else { vec![name.clone()] };
+        for effect in &done.effects {
+            match effect {
+                Effect::Set { host, vars, cacheable } => {
+                    let about = if host == name { everybody.clone() } else { vec![host.clone()] };
+                    for host in &about {
+                        for (key, value) in vars {
+                            shared.set(host, &key.json_text(), value.clone());
+                            if *cacheable {
+                                shared.set_cacheable(host, &key.json_text(), value.clone());
+                            }
+                        }
+                    }
+                }
+                Effect::Facts { host, facts } => {
+                    let about = if host == name { everybody.clone() } else { vec![host.clone()] };
+                    for host in &about {
+                        shared.add_facts(host, facts);
+                    }
+                }
+                Effect::Include { host, vars } => {
+                    let about = if host == name { everybody.clone() } else { vec![host.clone()] };
+                    for host in &about {
+                        shared.include(host, vars);
+                    }
+                }
+                Effect::AddHost { name, groups, vars } => {
+                    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+                    shared
+                        .inventory_mut()
+                        .add_host(name, &groups, vars)
+                        .map_err(|e| Diag::error("E0210", e.to_string()).at(step.task.span))?;
+                }
+                Effect::GroupBy { host, group, parents } => {
+                    let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
+                    let mut inventory = shared.inventory_mut();
+                    if let Some(id) = inventory.host_id(host) {
+                        inventory.group_by(id, group, &parents).map_err(|e| Diag::error("E0210", e.to_string()).at(step.task.span))?;
+                    }
+                }
+                Effect::Expand(expand) => {
+                    let hosts = if once { (0..batch.hosts.len()).filter(|i| takes_part(batch, &batch.hosts[*i])).collect() } else { vec![index] };
+                    for host in hosts {
+                        batch.expansions.push(expand::Wish { host, step: step.clone(), expand: (**expand).clone() });
+                        batch.hosts[host].waits = true;
+                    }
+                }
+                Effect::Stats { data, per_host, aggregate } => self.stats(name, data, *per_host, *aggregate),
+                Effect::ResetConnection => {
+                    let (run, name) = (self.run.clone(), name.clone());
+                    tokio::spawn(async move { run.pool.reset(&name).await });
+                }
+            }
+        }
+        if let Some(variable) = &done.register
+            && done.status != Status::Unreachable
+        {
+            let mut value = registered(&done.result);
+            if done.looped {
+                value.remove("failed");
+                if done.status == Status::Failed {
+                    value.insert("failed", true);
+                }
+            }
+            let value = Value::dict(value).untrusted();
+            for host in &everybody {
+                shared.set(host, variable, value.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn stats(&mut self, host: &Arc<str>, data: &Dict, per_host: bool, aggregate: bool) {
+        let key = if per_host { host.to_string() } else { "_run".to_owned() };
+        let mut own = self.recap.custom.get(&key).and_then(Value::as_dict).cloned().unwrap_or_default();
+        for (name, value) in data {
+            let merged = match (own.get_key(name), value, aggregate) {
+                (Some(Value::Dict(old)), Value::Dict(new), true) => {
+                    let mut sum = (**old).clone();
+                    sum.update(new);
+                    Value::dict(sum)
+                }
+                (Some(Value::List(old)), Value::List(new), true) => Value::list(old.iter().chain(new.iter()).cloned().collect::<Vec<_>>()),
+                (Some(Value::Int(old)), Value::Int(new), true) => Value::Int(old + new),
+                (Some(Value::Str(old)), Value::Str(new), true) => Value::from(format!("{}{}", old.as_str(), new.as_str())),
+                _ => value.clone(),
+            };
+            own.insert(name.clone(), merged);
+        }
+        self.recap.custom.insert(key, own);
+    }
+
+    /// A step has ended on a host: told, counted, and the host goes where that leads.
+    fn ended(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, name: &Arc<str>, done: Done) {
+        let no_log = done.result.get("_ansible_no_log").is_some_and(Value::is_truthy);
+        let outcome = Outcome {
+            host: name.clone(),
+            delegate: done.delegate.clone(),
+            status: done.status,
+            result: Arc::new(shown(&done.result, no_log)),
+            ignored: done.ignored,
+            error: done.error.clone().filter(|_| !done.looped),
+        };
+        let expands = done.effects.iter().any(|effect| matches!(effect, Effect::Expand(_)));
+        if !expands {
+            let event = Event::Result { step: step.clone(), looped: done.looped, outcome };
+            self.tell(batch, step.id, event);
+        }
+        if let Some(role) = &step.context.role
+            && done.status != Status::Skipped
+        {
+            batch.hosts[index].roles_begun.insert(role.identity);
+        }
+        let once = batch.once.contains(&step.id);
+        let at = batch.hosts[index].at;
+        let counts = self.count(name);
+        let changed = done.result.get("changed").is_some_and(Value::is_truthy);
+        match done.status {
+            Status::Ok | Status::Changed => {
+                if !expands {
+                    counts.ok += 1;
+                }
+                counts.changed += u32::from(done.status == Status::Changed && !expands);
+                batch.hosts[index].at += 1;
+            }
+            Status::Skipped => {
+                counts.skipped += 1;
+                batch.hosts[index].at += 1;
+            }
+            Status::Failed if done.ignored => {
+                counts.ok += 1;
+                counts.ignored += 1;
+                counts.changed += u32::from(changed);
+                batch.hosts[index].at += 1;
+            }
+            Status::Unreachable if done.ignored => {
+                counts.skipped += 1;
+                counts.ignored += 1;
+                batch.hosts[index].at += 1;
+            }
+            Status::Failed => self.failed(batch, index, step, &done),
+            Status::Unreachable => {
+                counts.unreachable += 1;
+                batch.hosts[index].health = Health::Unreachable;
+                self.unreachable.insert(name.clone());
+                self.lost_somebody(batch, step);
+            }
+        }
+        for handler in &done.notify {
+            self.notify(batch, index, step, handler);
+        }
+        if once {
+            // the others take the same way, without having done anything
+            let failed = done.status == Status::Failed && !done.ignored;
+            for other in 0..batch.hosts.len() {
+                if other != index && takes_part(batch, &batch.hosts[other]) && batch.hosts[other].at == at && !batch.hosts[other].busy {
+                    if failed {
+                        let task = failed_task(step);
+                        batch.hosts[other].rescuing.push_back((task, Value::dict(registered(&done.result))));
+                        if batch.hosts[other].fail(&batch.program) == Fate::Out {
+                            let name = batch.hosts[other].name.clone();
+                            self.failed.insert(name);
+                        }
+                    } else {
+                        batch.hosts[other].at += 1;
+                    }
+                }
+            }
+            batch.once.remove(&step.id);
+            if batch.hosts.iter().any(|host| takes_part(batch, host) && host.at == at) {
+                batch.once.insert(step.id);
+            }
+        }
+    }
+
+    fn failed(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, done: &Done) {
+        let name = batch.hosts[index].name.clone();
+        batch.hosts[index].rescuing.push_back((failed_task(step), Value::dict(registered(&done.result)).untrusted()));
+        let fate = batch.hosts[index].fail(&batch.program);
+        let changed = done.result.get("changed").is_some_and(Value::is_truthy);
+        let counts = self.count(&name);
+        if changed {
+            counts.changed += 1;
+        }
+        match fate {
+            Fate::Rescued => counts.rescued += 1,
+            Fate::Delayed | Fate::Out => counts.failed += 1,
+        }
+        if fate == Fate::Out {
+            self.lose(batch, index);
+        }
+        self.lost_somebody(batch, step);
+    }
+
+    /// A host is out of the play for good.
+    fn lose(&mut self, batch: &mut Batch, index: usize) {
+        let name = batch.hosts[index].name.clone();
+        self.failed.insert(name);
+        batch.hosts[index].health = Health::Failed;
+        self.refresh_alive(batch);
+    }
+
+    fn refresh_alive(&self, batch: &Batch) {
+        let gone = |name: &Arc<str>| self.failed.contains(name) || self.unreachable.contains(name);
+        let all = batch.vars.all_hosts.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let ended: HashSet<&Arc<str>> = batch.hosts.iter().filter(|h| h.health == Health::Ended).map(|h| &h.name).collect();
+        let alive: Vec<Arc<str>> = all.iter().filter(|name| !gone(name) && !ended.contains(name)).cloned().collect();
+        *batch.vars.alive.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(alive);
+    }
+
+    /// `any_errors_fatal` and `max_fail_percentage`: one host's failure may be everybody's.
+    fn lost_somebody(&mut self, batch: &mut Batch, step: &Arc<Step>) {
+        self.refresh_alive(batch);
+        let first = batch.hosts[0].name.clone();
+        let fatal = self.set(batch, step, &first, Kw::AnyErrorsFatal);
+        let over = batch.max_fail.is_some_and(|limit| {
+            let lost = batch.hosts.iter().filter(|h| matches!(h.health, Health::Failed | Health::Unreachable)).count();
+            lost as f64 / batch.hosts.len() as f64 * 100.0 > limit
+        });
+        if !fatal && !over {
+            return;
+        }
+        let somebody_out = batch.hosts.iter().any(|h| matches!(h.health, Health::Failed | Health::Unreachable));
+        if somebody_out {
+            batch.stop = true;
+        }
+        for other in 0..batch.hosts.len() {
+            let host = &mut batch.hosts[other];
+            if host.health != Health::Well || host.is_recovering() {
+                continue;
+            }
+            if over && !fatal {
+                host.leave_blocks();
+            }
+            // a host in the middle of a step goes on from there and finds itself failed afterwards
+            if host.busy {
+                if somebody_out {
+                    host.leave_blocks();
+                }
+                continue;
+            }
+            host.rescuing.push_back((Value::Null, Value::dict(Dict::new())));
+            if host.fail(&batch.program) == Fate::Out {
+                host.health = Health::Ended;
+            }
+        }
+        if batch.stop {
+            for host in &mut batch.hosts {
+                if host.health == Health::Well && !host.is_recovering() && !host.busy {
+                    host.health = Health::Ended;
+                }
+            }
+        }
+    }
+
+    // ---- handlers
+
+    fn notify(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, wanted: &str) {
+        let name = batch.hosts[index].name.clone();
+        let mut found = Vec::new();
+        let titles: Vec<(usize, String, String, Vec<String>)> = batch
+            .handlers
+            .iter()
+            .enumerate()
+            .map(|(number, handler)| {
+                let scope = TaskScope::new(&self.run.shared, &batch.vars, &name, Some(handler));
+                let text = |value: &Str| render::value(&scope, &Value::Str(value.clone())).map(|v| str_of(&v)).unwrap_or_default();
+                let plain = handler.task.name.as_ref().map(text).unwrap_or_default();
+                let full = match &handler.context.role {
+                    Some(role) => format!("{} : {plain}", role.role.name),
+                    None => plain.clone(),
+                };
+                let listens = handler.task.listen.iter().filter_map(|v| render::value(&scope, v).ok()).flat_map(|v| match v {
+                    Value::List(items) => items.iter().map(str_of).collect::<Vec<_>>(),
+                    other => vec![str_of(&other)],
+                });
+                (number, plain, full, listens.collect())
+            })
+            .collect();
+        // the last handler of a name wins
+        if let Some((number, ..)) = titles.iter().rev().find(|(_, plain, full, _)| !plain.is_empty() && (plain == wanted || full == wanted)) {
+            found.push(*number);
+        }
+        let mut seen: HashSet<&str> = HashSet::new();
+        for (number, plain, _, listens) in titles.iter().rev() {
+            if listens.iter().any(|topic| topic == wanted) && (plain.is_empty() || seen.insert(plain)) {
+                found.push(*number);
+            }
+        }
+        if found.is_empty() {
+            let known: Vec<String> = titles.iter().flat_map(|(_, plain, full, listens)| {
+                let mut all = vec![plain.clone(), full.clone()];
+                all.extend(listens.iter().cloned());
+                all
+            }).filter(|n| !n.is_empty()).collect();
+            let near = quorate_yaml::nearest(wanted, known.iter().map(String::as_str)).first().map(|n| format!(" Did you mean '{n}'?")).unwrap_or_default();
+            let message = format!("The requested handler '{wanted}' was not found in either the main handlers list nor in the listening handlers list.{near}");
+            if self.run.shared.settings.flag("ERROR_ON_MISSING_HANDLER") {
+                let text = format!("[ERROR]: {message}\n{}", crate::report::origin(step.task.span));
+                self.run.tell(Event::Refused { text: text.trim_end().to_owned() });
+                batch.stop = true;
+                self.broke = true;
+                for host in &mut batch.hosts {
+                    if host.health == Health::Well {
+                        host.health = Health::Ended;
+                    }
+                }
+            } else {
+                self.run.tell(Event::Warning(message));
+            }
+            return;
+        }
+        for number in found {
+            if batch.hosts[index].notified.insert(number) {
+                let event = Event::Notified { handler: batch.handlers[number].title(), host: name.clone() };
+                self.tell(batch, step.id, event);
+            }
+        }
+    }
+
+    // ---- meta
+
+    fn meta(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>) -> Result<(), Diag> {
+        let name = batch.hosts[index].name.clone();
+        let at = batch.hosts[index].at;
+        let scope = TaskScope::new(&self.run.shared, &batch.vars, &name, Some(step));
+        let written = match &step.task.action.args {
+            Value::Dict(args) => args.get("_raw_params").cloned().unwrap_or_default(),
+            other => other.clone(),
+        };
+        let action = render::value(&scope, &written).map(|v| str_of(&v)).unwrap_or_default();
+        let holds = |scope: &TaskScope| -> Result<bool, Diag> {
+            for condition in &step.keywords.when {
+                let met = render::condition(scope, condition)
+                    .map_err(|e| Diag::error("E0220", e.to_string()).at(task::span_of(condition, step.task.span)))?;
+                if !met {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        let action = action.trim().to_owned();
+        if !holds(&scope)? {
+            let result = dict! {"changed" => false, "skipped" => true, "skip_reason" => "Conditional result was False"};
+            let outcome = Outcome { host: name.clone(), delegate: None, status: Status::Skipped, result: Arc::new(result), ignored: false, error: None };
+            let told = matches!(action.as_str(), "end_host" | "end_play" | "end_batch" | "end_role" | "clear_facts" | "clear_host_errors" | "reset_connection" | "refresh_inventory");
+            if told {
+                self.tell(batch, step.id, Event::Result { step: step.clone(), looped: false, outcome });
+                self.count(&name).skipped += 1;
+            }
+            batch.hosts[index].at += 1;
+            return Ok(());
+        }
+        batch.hosts[index].at += 1;
+        match action.as_str() {
+            "noop" => {}
+            "flush_handlers" => {
+                // everybody who is here flushes together
+                let slot = Slot { node: Node::Flush, only: None };
+                let already = matches!(batch.program.get(at + 1).map(|s| &s.node), Some(Node::Flush));
+                if !already {
+                    insert(batch, at + 1, vec![slot]);
+                }
+            }
+            "end_host" => {
+                batch.hosts[index].health = Health::Ended;
+                self.refresh_alive(batch);
+            }
+            "end_play" | "end_batch" => {
+                for host in &mut batch.hosts {
+                    if host.health == Health::Well {
+                        host.health = Health::Ended;
+                    }
+                }
+                if action == "end_play" {
+                    self.refresh_alive(batch);
+                }
+            }
+            "end_role" => {
+                let role = step.context.role.as_ref().map(|role| role.identity);
+                let end = batch.program[at..].iter().position(|slot| matches!(&slot.node, Node::RoleEnd(found) if Some(found.identity) == role));
+                match end {
+                    Some(offset) => batch.hosts[index].at = at + offset,
+                    None => {
+                        return Err(Diag::error("E0221", "Cannot execute 'end_role' from outside of a role").at(step.task.span));
+                    }
+                }
+            }
+            "clear_facts" => self.run.shared.clear_facts(&name),
+            "clear_host_errors" => {
+                self.failed.clear();
+                self.unreachable.clear();
+                for host in &mut batch.hosts {
+                    if matches!(host.health, Health::Failed | Health::Unreachable) {
+                        host.health = Health::Well;
+                        host.at = host.at.max(at + 1);
+                    }
+                }
+                self.refresh_alive(batch);
+            }
+            "reset_connection" => {
+                let (run, name) = (self.run.clone(), name.clone());
+                tokio::spawn(async move { run.pool.reset(&name).await });
+            }
+            "refresh_inventory" => crate::cli::refresh_inventory(&self.run.shared).map_err(|e| Diag::error("E0222", e).at(step.task.span))?,
+            other => {
+                return Err(Diag::error("E0223", format!("invalid meta action requested: {other}"))
+                    .at(step.task.span)
+                    .did_you_mean(other, [
+                        "noop", "flush_handlers", "refresh_inventory", "clear_facts", "clear_host_errors", "end_play", "end_batch",
+                        "end_host", "end_role", "reset_connection",
+                    ]));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn failed_task(step: &Step) -> Value {
+    let name = step.task.name.as_ref().map(|n| n.as_str().to_owned()).unwrap_or_default();
+    let args = step.task.action.args.clone();
+    Value::from(dict! {
+        "name" => name, "action" => step.task.action.name.as_str(), "args" => args,
+        "tags" => step.tags.iter().map(Value::from).collect::<Value>(),
+    })
+    .untrusted()
+}
+
+/// Whether a host still walks: well, or failed with handlers to run.
+fn takes_part(batch: &Batch, host: &Cursor) -> bool {
+    host.is_active(&batch.program) || (host.health == Health::Failed && batch.force_handlers && host.at < batch.program.len())
+}
+
+/// The lowest position of any host that takes part.
+fn lowest(batch: &Batch) -> Option<usize> {
+    batch.hosts.iter().filter(|host| takes_part(batch, host) || host.busy).map(|host| host.at - usize::from(host.waits && host.at > 0)).min()
+}
+
+fn position(batch: &Batch, step: StepId) -> Option<usize> {
+    batch.program.iter().position(|slot| matches!(&slot.node, Node::Step(found) if found.id == step))
+}
+
+/// Puts slots at a position; hosts beyond it move along.
+fn insert(batch: &mut Batch, at: usize, slots: Vec<Slot>) {
+    let count = slots.len();
+    if count == 0 {
+        return;
+    }
+    batch.program.splice(at..at, slots);
+    for host in &mut batch.hosts {
+        if host.at > at {
+            host.at += count;
+        }
+    }
+    batch.gates = gates(&batch.program, &batch.rules, &super::actions::reach_is_host);
+}
+
+fn index_handlers(batch: &mut Batch) {
+    batch.handlers = batch
+        .handler_slots
+        .iter()
+        .filter_map(|slot| match &slot.node {
+            Node::Step(step) => Some(step.clone()),
+            _ => None,
+        })
+        .collect();
+}
+
+/// A task that the engine itself adds.
+pub(super) fn plain_task(name: &str, module: &str, args: Dict, span: Span) -> Task {
+    Task {
+        span,
+        name: Some(Str::new(name)),
+        action: Action { name: Str::new(module).at(span), args: Value::dict(args) },
+        keywords: Keywords::default(),
+        vars: Arc::default(),
+        looped: None,
+        loop_control: LoopControl::default(),
+        register: None,
+        until: Vec::new(),
+        retries: None,
+        delay: None,
+        async_seconds: None,
+        poll: None,
+        changed_when: None,
+        failed_when: None,
+        listen: Vec::new(),
+    }
+}
+
+/// `serial`: sizes and percentages, the last one repeating.
+fn batch_sizes(play: &Play, scope: &TaskScope, hosts: usize) -> Result<Vec<usize>, Diag> {
+    let mut sizes = Vec::new();
+    for value in &play.serial {
+        let value = render::value(scope, value).map_err(|e| Diag::error("E0206", e.to_string()).at(play.span))?;
+        let items = match &value {
+            Value::List(items) => items.to_vec(),
+            one => vec![one.clone()],
+        };
+        for item in items {
+            let text = str_of(&item);
+            let size = match text.trim().strip_suffix('%') {
+                Some(percent) => {
+                    let percent: f64 = percent.trim().parse().map_err(|_| Diag::error("E0206", format!("`{text}` is no batch size")).at(play.span))?;
+                    ((percent / 100.0) * hosts as f64) as usize
+                }
+                None => text.trim().parse::<i64>().map_err(|_| Diag::error("E0206", format!("`{text}` is no batch size")).at(play.span))?.max(0) as usize,
+            };
+            // zero means everybody; a percentage below one host means one
+            sizes.push(if text.contains('%') { size.max(1) } else if size == 0 { hosts } else { size });
+        }
+    }
+    if sizes.is_empty() {
+        return Ok(vec![hosts]);
+    }
+    let mut out = Vec::new();
+    let mut left = hosts;
+    let mut at = 0;
+    while left > 0 {
+        let size = sizes[at.min(sizes.len() - 1)].min(left).max(1);
+        out.push(size);
+        left -= size;
+        at += 1;
+    }
+    Ok(out)
+}

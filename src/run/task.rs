@@ -1,0 +1,1082 @@
+//! The life of one task on one host: condition, loop, arguments, privilege, module, retries, verdict.
+//!
+//! In: a step, a host, its variables. Out: [`Done`]: how it ended, what to register, what else follows.
+//!
+//! **Invariant:** nothing here touches another host's state; what a task does to the play is an [`Effect`] that the
+//! scheduler carries out.
+//!
+//! Source: "Playbook Keywords", "Loops", "Error handling", "Conditionals" of Ansible's documentation; messages of 2.19.
+
+use super::actions::{self, ActionCall};
+use super::{Run, target};
+use crate::connect::{Become, ConnectError, Target};
+use crate::plan::Step;
+use crate::playbook::{Kw, short_name};
+use crate::report::{ErrorChain, Event, Outcome, Status};
+use crate::vars::{PlayVars, TaskScope, render};
+use quorate_template::Error as TemplateError;
+use quorate_value::{Dict, Key, Span, Str, Value, dict, str_of};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a task wants done to the play, besides its result.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// `set_fact`, by host.
+    Set {
+        /// The host.
+        host: Arc<str>,
+        /// Variables.
+        vars: Dict,
+        /// They are facts too.
+        cacheable: bool,
+    },
+    /// Facts that a module returned.
+    Facts {
+        /// The host they are about.
+        host: Arc<str>,
+        /// `ansible_*` names.
+        facts: Dict,
+    },
+    /// `include_vars`.
+    Include {
+        /// The host.
+        host: Arc<str>,
+        /// Variables.
+        vars: Dict,
+    },
+    /// `add_host`.
+    AddHost {
+        /// Its name.
+        name: String,
+        /// Groups to put it in.
+        groups: Vec<String>,
+        /// Its variables.
+        vars: Dict,
+    },
+    /// `group_by`.
+    GroupBy {
+        /// The host.
+        host: Arc<str>,
+        /// The group.
+        group: String,
+        /// Its parents.
+        parents: Vec<String>,
+    },
+    /// Dynamic include of tasks or a role.
+    Expand(Box<Expand>),
+    /// `set_stats`.
+    Stats {
+        /// Values.
+        data: Dict,
+        /// One set a host, rather than one for all.
+        per_host: bool,
+        /// Numbers add up, lists and mappings grow.
+        aggregate: bool,
+    },
+    /// The connection must be made anew.
+    ResetConnection,
+}
+
+/// A dynamic include, rendered.
+#[derive(Debug, Clone)]
+pub struct Expand {
+    /// Rendered arguments.
+    pub args: Dict,
+    /// `item` and its like, which included tasks see.
+    pub locals: Dict,
+    /// What to call the loop item.
+    pub label: Option<Str>,
+}
+
+/// How a task ended on a host.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// How it ended.
+    pub status: Status,
+    /// The whole result, as registered.
+    pub result: Arc<Dict>,
+    /// It was a loop.
+    pub looped: bool,
+    /// A failure that `ignore_errors` (or `ignore_unreachable`) covers.
+    pub ignored: bool,
+    /// What else follows.
+    pub effects: Vec<Effect>,
+    /// What to say about a failure.
+    pub error: Option<Arc<ErrorChain>>,
+    /// The host it ran on instead, as output names it.
+    pub delegate: Option<String>,
+    /// Handlers to notify.
+    pub notify: Vec<String>,
+    /// Name to register under.
+    pub register: Option<String>,
+}
+
+/// Why a task (or an item) has no ordinary result.
+#[derive(Debug, Clone, Default)]
+pub struct Failure {
+    /// The result.
+    pub result: Dict,
+    /// Messages with places, outermost first.
+    pub links: Vec<(String, Span)>,
+    /// The host could not be reached.
+    pub unreachable: bool,
+}
+
+impl Failure {
+    /// A failure of the task's own making: `Task failed: …`.
+    pub fn task(step: &Step, links: Vec<(String, Span)>) -> Self {
+        let mut all = vec![("Task failed.".to_owned(), step.task.span)];
+        all.extend(links);
+        let message = all.iter().map(|(text, _)| text.trim_end_matches('.')).collect::<Vec<_>>().join(": ");
+        let message = match all.last() {
+            Some((last, _)) if last.ends_with('.') && all.len() > 1 => message + ".",
+            _ => message,
+        };
+        Failure { result: dict! {"msg" => message, "failed" => true}, links: all, unreachable: false }
+    }
+
+    /// A failure told by an action: `Action failed: …`.
+    pub fn action(message: impl Into<String>) -> Self {
+        let message = message.into();
+        Failure { result: dict! {"msg" => message, "failed" => true, "changed" => false}, links: Vec::new(), unreachable: false }
+    }
+}
+
+/// One item's (or the only) attempt.
+struct Attempt {
+    result: Dict,
+    status: Status,
+    links: Vec<(String, Span)>,
+    effects: Vec<Effect>,
+    delegate: Option<String>,
+    ignored: bool,
+}
+
+/// Runs a step on a host.
+pub async fn run(
+    run: &Arc<Run>,
+    play: &Arc<PlayVars>,
+    host: &Arc<str>,
+    step: &Arc<Step>,
+    rescuing: Option<(Value, Value)>,
+    tell: Tell<'_>,
+) -> Done {
+    let mut scope = TaskScope::new(&run.shared, play, host, Some(step));
+    if let Some((task, result)) = rescuing {
+        scope.locals.insert("ansible_failed_task", task);
+        scope.locals.insert("ansible_failed_result", result);
+    }
+    let life = Life { run, play, host, step, tell };
+    life.run(scope).await
+}
+
+/// Where events of a task go.
+pub type Tell<'a> = &'a (dyn Fn(Event) + Send + Sync);
+
+struct Life<'a> {
+    tell: Tell<'a>,
+    run: &'a Arc<Run>,
+    play: &'a Arc<PlayVars>,
+    host: &'a Arc<str>,
+    step: &'a Arc<Step>,
+}
+
+impl Life<'_> {
+    async fn run(&self, scope: TaskScope) -> Done {
+        match &self.step.task.looped {
+            None => {
+                let attempt = self.item(scope.fork(), None).await;
+                self.finish_single(&scope, attempt)
+            }
+            Some(_) => self.run_loop(scope).await,
+        }
+    }
+
+    fn finish_single(&self, scope: &TaskScope, attempt: Attempt) -> Done {
+        let chain = (!attempt.links.is_empty()).then(|| Arc::new(ErrorChain { links: attempt.links.clone() }));
+        let mut result = attempt.result;
+        let no_log = self.no_log(scope);
+        if no_log {
+            result.insert("_ansible_no_log", true);
+        }
+        Done {
+            status: attempt.status,
+            looped: false,
+            ignored: attempt.ignored,
+            effects: attempt.effects,
+            error: chain,
+            delegate: attempt.delegate,
+            notify: if attempt.status == Status::Changed { self.notified(scope) } else { Vec::new() },
+            register: self.register_name(scope),
+            result: Arc::new(result),
+        }
+    }
+
+    fn register_name(&self, scope: &TaskScope) -> Option<String> {
+        let name = self.step.task.register.as_ref()?;
+        render::value(scope, name).ok().and_then(|v| v.as_str().map(str::to_owned)).filter(|n| !n.is_empty())
+    }
+
+    fn notified(&self, scope: &TaskScope) -> Vec<String> {
+        let mut names = Vec::new();
+        for value in &self.step.keywords.notify {
+            match render::value(scope, value) {
+                Ok(Value::List(items)) => names.extend(items.iter().map(str_of)),
+                Ok(Value::Null) => {}
+                Ok(other) => names.push(str_of(&other)),
+                Err(_) => names.push(str_of(value)),
+            }
+        }
+        names
+    }
+
+    fn no_log(&self, scope: &TaskScope) -> bool {
+        match self.step.keywords.get(Kw::NoLog) {
+            None => self.run.shared.settings.flag("DEFAULT_NO_LOG"),
+            // what cannot be rendered is hidden rather than shown
+            Some(value) => render::flag(scope, value).unwrap_or(true),
+        }
+    }
+
+    fn flag(&self, scope: &TaskScope, kw: Kw) -> Result<bool, TemplateError> {
+        self.step.keywords.get(kw).map_or(Ok(false), |value| render::flag(scope, value))
+    }
+
+    // ---- loops
+
+    fn items(&self, scope: &TaskScope) -> Result<Vec<Value>, Failure> {
+        let looped = self.step.task.looped.as_ref().expect("only loops come here");
+        let fail = |error: TemplateError| {
+            let span = span_of(&looped.items, looped.span);
+            Failure::task(self.step, vec![(error.to_string(), span)])
+        };
+        match &looped.lookup {
+            None => match render::value(scope, &looped.items).map_err(fail)? {
+                Value::List(items) => Ok(items.to_vec()),
+                other => {
+                    let span = span_of(&looped.items, looped.span);
+                    let message = format!("The `loop` value must resolve to a 'list', not '{}'.", other.type_name());
+                    Err(Failure { result: dict! {"msg" => &message, "failed" => true}, links: vec![(message, span)], unreachable: false })
+                }
+            },
+            Some(lookup) => render::with_lookup(scope, lookup, &looped.items).map_err(fail),
+        }
+    }
+
+    async fn run_loop(&self, mut scope: TaskScope) -> Done {
+        let control = &self.step.task.loop_control;
+        let items = match self.items(&scope) {
+            Ok(items) => items,
+            Err(failure) => {
+                // a condition that is false without any item skips the task, whatever the loop is
+                if let Ok(Some(condition)) = self.first_false(&scope) {
+                    return self.finish_single(&scope, skipped(condition));
+                }
+                let attempt = self.failed(&scope, failure);
+                return self.finish_single(&scope, attempt);
+            }
+        };
+        if items.is_empty() {
+            let result = dict! {
+                "changed" => false, "results" => Value::list([]), "skipped" => true, "skipped_reason" => "No items in the list",
+            };
+            let mut done = self.finish_single(&scope, Attempt { result, status: Status::Skipped, links: Vec::new(), effects: Vec::new(), delegate: None, ignored: false });
+            done.looped = false;
+            return done;
+        }
+        let var = self.loop_name(&scope, &control.loop_var).unwrap_or_else(|| "item".into());
+        let index_var = control.index_var.as_ref().and_then(|value| self.loop_name(&scope, value));
+        let extended = control.extended.as_ref().is_some_and(|v| render::flag(&scope, v).unwrap_or(false));
+        let all_items = control.extended_allitems.as_ref().is_none_or(|v| render::flag(&scope, v).unwrap_or(true));
+        let no_log = self.no_log(&scope);
+        let count = items.len();
+        let shared_items = Value::list(items.clone());
+        let mut results = Vec::with_capacity(count);
+        let mut effects = Vec::new();
+        let (mut any_changed, mut any_failed, mut any_unreachable, mut all_skipped) = (false, false, false, true);
+        let mut all_ignored = true;
+        let mut delegate = None;
+        let mut notify: Vec<String> = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            if index > 0
+                && let Some(seconds) = control.pause.as_ref().and_then(|v| render::value(&scope, v).ok()).and_then(|v| number(&v))
+            {
+                tokio::time::sleep(Duration::from_secs_f64(seconds.max(0.0))).await;
+            }
+            let mut locals = dict! {&var => item.clone(), "ansible_loop_var" => &var};
+            if let Some(name) = &index_var {
+                locals.insert(name, index);
+                locals.insert("ansible_index_var", name);
+            }
+            if extended {
+                let mut info = dict! {
+                    "length" => count, "index" => index + 1, "index0" => index, "first" => index == 0,
+                    "last" => index + 1 == count, "revindex" => count - index, "revindex0" => count - index - 1,
+                };
+                if all_items {
+                    info.insert("allitems", shared_items.clone());
+                }
+                if let Some(previous) = index.checked_sub(1).and_then(|i| items.get(i)) {
+                    info.insert("previtem", previous.clone());
+                }
+                if let Some(next) = items.get(index + 1) {
+                    info.insert("nextitem", next.clone());
+                }
+                locals.insert("ansible_loop", info);
+            }
+            scope.locals.update(&locals);
+            let mut attempt = self.item(scope.fork(), Some(&locals)).await;
+            attempt.result.update(&locals_of_result(&locals));
+            let label = self.label(&scope, control.label.as_ref(), item, no_log);
+            if let Some(text) = label.as_ref().filter(|_| control.label.is_some()) {
+                attempt.result.insert("_ansible_item_label", text.clone());
+            }
+            // later items see what earlier ones set
+            for effect in &attempt.effects {
+                if let Effect::Set { vars, .. } | Effect::Include { vars, .. } = effect {
+                    scope.locals.update(vars);
+                }
+            }
+            if attempt.status == Status::Changed {
+                notify.extend(self.notified(&scope));
+            }
+            any_changed |= attempt.status == Status::Changed || attempt.result.get("changed").is_some_and(Value::is_truthy);
+            all_skipped &= attempt.status == Status::Skipped;
+            match attempt.status {
+                Status::Failed => {
+                    any_failed = true;
+                    all_ignored &= attempt.ignored;
+                }
+                Status::Unreachable => any_unreachable = true,
+                Status::Ok | Status::Changed | Status::Skipped => {}
+            }
+            delegate = attempt.delegate.clone().or(delegate);
+            let include = matches!(self.step.module(), "include_tasks" | "include_role");
+            if !(include && attempt.status == Status::Ok) {
+                let outcome = Outcome {
+                    host: self.host.clone(),
+                    delegate: attempt.delegate.clone(),
+                    status: attempt.status,
+                    result: Arc::new(shown(&attempt.result, no_log)),
+                    ignored: attempt.ignored,
+                    error: (!attempt.links.is_empty()).then(|| Arc::new(ErrorChain { links: attempt.links.clone() })),
+                };
+                let label = Str::from(label.as_ref().map(str_of).unwrap_or_default());
+                (self.tell)(Event::Item { step: self.step.clone(), label, outcome });
+            }
+            for mut effect in std::mem::take(&mut attempt.effects) {
+                if let Effect::Expand(expand) = &mut effect {
+                    expand.label = label.as_ref().map(|label| Str::from(str_of(label)));
+                    expand.locals = locals.clone();
+                }
+                effects.push(effect);
+            }
+            let mut kept = registered(&attempt.result);
+            kept.remove("_ansible_no_log");
+            results.push(Value::dict(kept));
+            if !control.break_when.is_empty() {
+                let mut here = scope.fork();
+                if let Some(name) = self.register_name(&scope) {
+                    here.locals.insert(name, Value::dict(attempt.result.clone()));
+                }
+                if control.break_when.iter().all(|condition| render::condition(&here, condition).unwrap_or(false)) {
+                    break;
+                }
+            }
+        }
+        for name in [Some(&var), index_var.as_ref()].into_iter().flatten() {
+            scope.locals.remove(name);
+        }
+        let message = if any_unreachable {
+            // a host that is gone for one item is gone
+            "One or more items failed"
+        } else if any_failed {
+            "One or more items failed"
+        } else if all_skipped {
+            "All items skipped"
+        } else {
+            "All items completed"
+        };
+        let mut result = dict! {
+            "results" => Value::list(results), "changed" => any_changed, "msg" => message, "skipped" => all_skipped,
+        };
+        let status = if any_unreachable {
+            result.insert("unreachable", true);
+            Status::Unreachable
+        } else if any_failed {
+            result.insert("failed", true);
+            Status::Failed
+        } else if all_skipped {
+            Status::Skipped
+        } else if any_changed {
+            Status::Changed
+        } else {
+            Status::Ok
+        };
+        if no_log {
+            result.insert("_ansible_no_log", true);
+        }
+        notify.dedup();
+        Done {
+            status,
+            looped: true,
+            ignored: match status {
+                Status::Failed => all_ignored,
+                Status::Unreachable => self.flag(&scope, Kw::IgnoreUnreachable).unwrap_or(false),
+                Status::Ok | Status::Changed | Status::Skipped => false,
+            },
+            effects,
+            error: None,
+            delegate,
+            notify,
+            register: self.register_name(&scope),
+            result: Arc::new(result),
+        }
+    }
+
+    fn loop_name(&self, scope: &TaskScope, value: &Value) -> Option<String> {
+        render::value(scope, value).ok().and_then(|v| v.as_str().map(str::to_owned))
+    }
+
+    fn label(&self, scope: &TaskScope, label: Option<&Value>, item: &Value, no_log: bool) -> Option<Value> {
+        if no_log {
+            return Some(Value::from("None"));
+        }
+        match label {
+            None => Some(item.clone()),
+            Some(template) => Some(render::value(scope, template).unwrap_or_else(|_| item.clone())),
+        }
+    }
+
+    // ---- one item
+
+    /// The first condition that is false, if one is.
+    fn first_false(&self, scope: &TaskScope) -> Result<Option<Value>, (TemplateError, Span)> {
+        for condition in &self.step.keywords.when {
+            let span = span_of(condition, self.step.task.span);
+            if !render::condition(scope, condition).map_err(|error| (error, span))? {
+                return Ok(Some(condition.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn item(&self, scope: TaskScope, locals: Option<&Dict>) -> Attempt {
+        match self.first_false(&scope) {
+            Ok(None) => {}
+            Ok(Some(condition)) => return skipped(condition),
+            Err((error, span)) => {
+                let failure = Failure::task(self.step, vec![(condition_error(&error), span)]);
+                return self.failed(&scope, failure);
+            }
+        }
+        if self.run.is_interrupted() && self.run.interrupted.load(std::sync::atomic::Ordering::Relaxed) > 1 {
+            return self.failed(&scope, Failure::action("interrupted"));
+        }
+        let mut attempt = self.attempts(&scope).await;
+        let _ = locals;
+        if attempt.status == Status::Failed {
+            attempt.ignored = self.flag(&scope, Kw::IgnoreErrors).unwrap_or(false);
+        }
+        if attempt.status == Status::Unreachable {
+            attempt.ignored = self.flag(&scope, Kw::IgnoreUnreachable).unwrap_or(false);
+        }
+        attempt
+    }
+
+    async fn attempts(&self, scope: &TaskScope) -> Attempt {
+        let task = &self.step.task;
+        let until = &task.until;
+        let number_of = |value: &Option<Value>| value.as_ref().and_then(|v| render::value(scope, v).ok()).and_then(|v| number(&v));
+        let retries = match (&task.retries, until.is_empty()) {
+            (None, true) => 1,
+            (None, false) => 3,
+            (Some(_), _) => number_of(&task.retries).map_or(3, |n| (n as i64).max(0)),
+        };
+        let looping = !until.is_empty() || task.retries.is_some();
+        // `retries: 3` means at most three attempts after... the first counts too, as in ansible-core
+        let attempts = if looping { retries.max(1) } else { 1 };
+        let delay = number_of(&task.delay).unwrap_or(5.0).max(0.0);
+        let mut number = 1;
+        loop {
+            let mut attempt = self.once(scope).await;
+            if !looping || attempt.status == Status::Unreachable {
+                return attempt;
+            }
+            attempt.result.insert("attempts", number);
+            let met = if until.is_empty() {
+                attempt.status != Status::Failed
+            } else {
+                let here = self.with_result(scope, &attempt);
+                let mut met = true;
+                for condition in until {
+                    match render::condition(&here, condition) {
+                        Ok(true) => {}
+                        Ok(false) => met = false,
+                        Err(error) => {
+                            let span = span_of(condition, task.span);
+                            return self.failed(scope, Failure::task(self.step, vec![(condition_error(&error), span)]));
+                        }
+                    }
+                }
+                met
+            };
+            if met || self.run.is_interrupted() {
+                return attempt;
+            }
+            if number >= attempts {
+                if attempt.status != Status::Failed {
+                    attempt.status = Status::Failed;
+                    attempt.result.insert("failed", true);
+                    if attempt.links.is_empty() {
+                        attempt.links = vec![("Task failed: Action failed.".into(), task.span)];
+                    }
+                }
+                return attempt;
+            }
+            let left = attempts - number;
+            let outcome = Outcome {
+                host: self.host.clone(),
+                delegate: attempt.delegate.clone(),
+                status: attempt.status,
+                result: Arc::new(shown(&attempt.result, self.no_log(scope))),
+                ignored: false,
+                error: None,
+            };
+            (self.tell)(Event::Retry { step: self.step.clone(), left, outcome });
+            number += 1;
+            tokio::time::sleep(Duration::from_secs_f64(delay)).await;
+        }
+    }
+
+    /// The variables of the task plus what it would register.
+    fn with_result(&self, scope: &TaskScope, attempt: &Attempt) -> TaskScope {
+        let mut here = scope.fork();
+        let kept = registered(&attempt.result);
+        for effect in &attempt.effects {
+            match effect {
+                Effect::Set { vars, .. } | Effect::Include { vars, .. } => here.locals.update(vars),
+                _ => {}
+            }
+        }
+        if let Some(name) = self.register_name(scope) {
+            here.locals.insert(name, Value::dict(kept.clone()).untrusted());
+        }
+        // conditions of the task may name parts of the result directly in `failed_when` and `changed_when`
+        here
+    }
+
+    fn failed(&self, scope: &TaskScope, failure: Failure) -> Attempt {
+        let ignored = self.flag(scope, if failure.unreachable { Kw::IgnoreUnreachable } else { Kw::IgnoreErrors }).unwrap_or(false);
+        let status = if failure.unreachable { Status::Unreachable } else { Status::Failed };
+        let mut result = failure.result;
+        if !failure.unreachable {
+            result.insert("failed", true);
+        }
+        let links = if failure.links.is_empty() {
+            let message = result.get("msg").map(str_of).unwrap_or_default();
+            vec![(format!("Task failed: Action failed: {message}"), self.step.task.span)]
+        } else {
+            failure.links
+        };
+        Attempt { result, status, links, effects: Vec::new(), delegate: None, ignored }
+    }
+
+    async fn once(&self, scope: &TaskScope) -> Attempt {
+        match self.execute(scope).await {
+            Ok(attempt) => attempt,
+            Err(failure) => self.failed(scope, failure),
+        }
+    }
+
+    fn keyword(&self, scope: &TaskScope, kw: Kw) -> Result<Option<Value>, Failure> {
+        let Some(value) = self.step.keywords.get(kw) else { return Ok(None) };
+        let rendered = render::value(scope, value).map_err(|error| {
+            let name = Kw::ALL.iter().find(|(k, _)| *k == kw).map_or("", |(_, n)| *n);
+            let text = format!("Error processing keyword '{name}': {error}");
+            Failure::task(self.step, vec![(text, span_of(value, self.step.task.span))])
+        })?;
+        Ok(Some(rendered).filter(|v| !matches!(v, Value::Omit | Value::Null)))
+    }
+
+    async fn execute(&self, scope: &TaskScope) -> Result<Attempt, Failure> {
+        let task = &self.step.task;
+        let delegated = self.keyword(scope, Kw::DelegateTo)?.map(|v| str_of(&v));
+        let mut scope_for_args = scope.fork();
+        let delegate_scope = delegated.as_ref().map(|name| {
+            let mut other = TaskScope::new(&self.run.shared, self.play, &Arc::from(name.as_str()), None);
+            other.locals = Dict::new();
+            other
+        });
+        if let Some(name) = &delegated {
+            scope_for_args.locals.insert(
+                "ansible_delegated_vars",
+                dict! {name => dict! {"inventory_hostname" => name, "ansible_delegated_host" => name}},
+            );
+        }
+        let args = self.arguments(&scope_for_args)?;
+        let check = match self.keyword(scope, Kw::CheckMode)? {
+            Some(value) => value.to_bool_loose().unwrap_or(self.run.shared.options.check),
+            None => self.run.shared.options.check,
+        };
+        let diff = match self.keyword(scope, Kw::Diff)? {
+            Some(value) => value.to_bool_loose().unwrap_or(self.run.shared.options.diff),
+            None => self.run.shared.options.diff,
+        };
+        let environment = self.environment(scope)?;
+        let timeout = self
+            .keyword(scope, Kw::Timeout)?
+            .and_then(|v| number(&v))
+            .or_else(|| self.run.shared.settings.number("TASK_TIMEOUT").map(|n| n as f64))
+            .filter(|n| *n > 0.0);
+        let no_log = self.no_log(scope);
+        let where_ = delegate_scope.as_ref().unwrap_or(scope);
+        let (target, become_) = target::resolve(self.run, scope, where_, self.step, delegated.as_deref())
+            .map_err(|(text, span)| Failure::task(self.step, vec![(text, span)]))?;
+        let delegate_label = delegated.as_ref().filter(|name| name.as_str() != self.host.as_ref()).map(|name| {
+            if target.address == *name || target.kind == crate::connect::Kind::Local { name.clone() } else { format!("{name}({})", target.address) }
+        });
+        let call = ActionCall {
+            run: self.run,
+            play: self.play,
+            host: self.host,
+            step: self.step,
+            scope,
+            module: short_name(&task.action.name).to_owned(),
+            module_as_written: task.action.name.as_str().to_owned(),
+            args,
+            check,
+            diff,
+            environment,
+            no_log,
+            target: &target,
+            become_: become_.as_ref(),
+            delegated: delegated.as_deref(),
+            async_: self.async_of(scope)?,
+        };
+        let work = self.guarded(&call);
+        let outcome = match timeout {
+            None => work.await,
+            Some(seconds) => match tokio::time::timeout(Duration::from_secs_f64(seconds), work).await {
+                Ok(outcome) => outcome,
+                Err(_) => {
+                    let message = format!("Task failed: Timed out after {} second(s).", seconds as u64);
+                    let result = dict! {
+                        "changed" => false, "failed" => true, "msg" => &message,
+                        "timedout" => dict! {"period" => seconds as i64, "frame" => "the task was stopped on the host"},
+                    };
+                    return Err(Failure { result, links: vec![(message, task.span)], unreachable: false });
+                }
+            },
+        };
+        let (mut result, effects) = match outcome {
+            Ok((result, effects)) => (result, effects),
+            Err(mut failure) => {
+                if failure.links.is_empty() && !failure.unreachable {
+                    let message = failure.result.get("msg").map(str_of).unwrap_or_default();
+                    failure.links = vec![(format!("Task failed: Action failed: {message}"), task.span)];
+                }
+                let mut attempt = self.failed(scope, failure);
+                attempt.delegate = delegate_label;
+                if attempt.status == Status::Failed {
+                    self.verdict(scope, &mut attempt);
+                }
+                return Ok(attempt);
+            }
+        };
+        normalise(&mut result);
+        if diff {
+            result.insert("_ansible_diff", true);
+        }
+        let mut effects = effects;
+        if let Some(Value::Dict(facts)) = result.get("ansible_facts")
+            && !matches!(call.module.as_str(), "set_fact" | "include_vars")
+        {
+            let about = if self.delegates_facts(scope) { delegated.as_deref().unwrap_or(self.host) } else { self.host };
+            effects.push(Effect::Facts { host: Arc::from(about), facts: untrusted(facts) });
+        }
+        let failed = result.get("failed").is_some_and(Value::is_truthy);
+        let skipped = result.get("skipped").is_some_and(Value::is_truthy);
+        let changed = result.get("changed").is_some_and(Value::is_truthy);
+        let status = match (failed, skipped, changed) {
+            (true, ..) => Status::Failed,
+            (_, true, _) => Status::Skipped,
+            (_, _, true) => Status::Changed,
+            _ => Status::Ok,
+        };
+        let links = if failed { vec![(failure_text(&call.module, &result, &self.step.task.action.name), task.span)] } else { Vec::new() };
+        let mut attempt = Attempt { result, status, links, effects, delegate: delegate_label, ignored: false };
+        self.verdict(scope, &mut attempt);
+        Ok(attempt)
+    }
+
+    fn delegates_facts(&self, scope: &TaskScope) -> bool {
+        self.flag(scope, Kw::DelegateFacts).unwrap_or(false)
+    }
+
+    fn async_of(&self, scope: &TaskScope) -> Result<Option<(u64, u64)>, Failure> {
+        let task = &self.step.task;
+        let Some(value) = &task.async_seconds else { return Ok(None) };
+        let read = |value: &Value| {
+            render::value(scope, value)
+                .map_err(|e| Failure::task(self.step, vec![(e.to_string(), span_of(value, task.span))]))
+                .map(|v| number(&v).unwrap_or(0.0) as u64)
+        };
+        let limit = read(value)?;
+        let poll = match &task.poll {
+            Some(value) => read(value)?,
+            None => self.run.shared.settings.number("DEFAULT_POLL_INTERVAL").unwrap_or(15) as u64,
+        };
+        Ok((limit > 0).then_some((limit, poll)))
+    }
+
+    /// Asks the guard before a step that can take a member of a cluster away.
+    async fn guarded(&self, call: &ActionCall<'_>) -> Result<(Dict, Vec<Effect>), Failure> {
+        let permit = match self.run.guard.ask(call).await {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                self.run.tell(Event::Refused { text: refusal.text.clone() });
+                let result = dict! {
+                    "changed" => false, "failed" => true, "msg" => refusal.message, "refused" => refusal.code, "facts" => refusal.facts.iter().map(Value::from).collect::<Value>(),
+                };
+                return Err(Failure { result, links: Vec::new(), unreachable: false });
+            }
+        };
+        let outcome = actions::run(call).await;
+        match permit {
+            None => outcome,
+            Some(permit) => permit.settle(call, outcome).await,
+        }
+    }
+
+    fn arguments(&self, scope: &TaskScope) -> Result<Dict, Failure> {
+        let task = &self.step.task;
+        let full = match task.action.name.as_str() {
+            name if name.contains('.') => name.to_owned(),
+            name => format!("ansible.builtin.{name}"),
+        };
+        let fail = |key: Option<&str>, error: TemplateError, span: Span| {
+            let what = key.map(|key| format!("Error while resolving value for '{key}': ")).unwrap_or_default();
+            Failure::task(
+                self.step,
+                vec![
+                    (format!("Finalization of task args for '{full}' failed."), task.action.name.span()),
+                    (format!("{what}{error}"), span),
+                ],
+            )
+        };
+        let mut args = match &task.action.args {
+            Value::Dict(entries) => (**entries).clone(),
+            Value::Null => Dict::new(),
+            template => match render::value(scope, template).map_err(|e| fail(None, e, span_of(template, task.span)))? {
+                Value::Dict(entries) => Arc::unwrap_or_clone(entries),
+                Value::Str(text) => {
+                    let raw = matches!(self.step.module(), "command" | "shell" | "script" | "raw");
+                    crate::playbook::kv::parse_kv(&text, raw)
+                        .map_err(|e| Failure::task(self.step, vec![(e.to_string(), task.span)]))?
+                }
+                other => {
+                    let text = format!("the arguments of `{full}` must be a mapping, not '{}'", other.type_name());
+                    return Err(Failure::task(self.step, vec![(text, span_of(template, task.span))]));
+                }
+            },
+        };
+        if let Some(extra) = args.remove("_variable_params") {
+            match render::value(scope, &extra).map_err(|e| fail(None, e, span_of(&extra, task.span)))? {
+                Value::Dict(entries) => {
+                    let mut merged = Arc::unwrap_or_clone(entries);
+                    merged.update(&args);
+                    args = merged;
+                }
+                Value::Omit | Value::Null => {}
+                other => {
+                    let text = format!("variable args must be a mapping, not '{}'", other.type_name());
+                    return Err(Failure::task(self.step, vec![(text, span_of(&extra, task.span))]));
+                }
+            }
+        }
+        let mut out = self.defaults(scope, &full)?;
+        let lazy = actions::renders_itself(self.step.module());
+        for (key, value) in &args {
+            let name = key.json_text();
+            if lazy.contains(&name.as_ref()) {
+                out.insert(key.clone(), value.clone());
+                continue;
+            }
+            let key = match (key, self.step.module()) {
+                (Key::Str(text), "set_fact") if text.contains("{{") => {
+                    let rendered = render::value(scope, &Value::Str(Str::new(text).trusted()))
+                        .map_err(|e| fail(Some(&name), e, task.span))?;
+                    Key::from(str_of(&rendered))
+                }
+                _ => key.clone(),
+            };
+            let rendered = render::value(scope, value).map_err(|e| fail(Some(&name), e, span_of(value, task.span)))?;
+            if !matches!(rendered, Value::Omit) {
+                out.insert(key, rendered);
+            } else {
+                out.remove_key(&key);
+            }
+        }
+        Ok(out)
+    }
+
+    /// `module_defaults` for this module: groups of it first, then the module, nearer ones last.
+    fn defaults(&self, scope: &TaskScope, full: &str) -> Result<Dict, Failure> {
+        let mut out = Dict::new();
+        for set in &self.step.keywords.module_defaults {
+            let set = match set {
+                Value::Dict(entries) => entries.clone(),
+                template => match render::value(scope, template) {
+                    Ok(Value::Dict(entries)) => entries,
+                    Ok(_) => continue,
+                    Err(e) => return Err(Failure::task(self.step, vec![(e.to_string(), span_of(template, self.step.task.span))])),
+                },
+            };
+            let mut apply = |name: &str| -> Result<(), Failure> {
+                let Some(values) = set.get(name) else { return Ok(()) };
+                match render::value(scope, values) {
+                    Ok(Value::Dict(values)) => {
+                        out.update(&values);
+                        Ok(())
+                    }
+                    Ok(_) => Ok(()),
+                    Err(e) => Err(Failure::task(self.step, vec![(e.to_string(), span_of(values, self.step.task.span))])),
+                }
+            };
+            for group in actions::groups_of(full) {
+                apply(&format!("group/{group}"))?;
+            }
+            apply(short_name(full))?;
+            if short_name(full) != full {
+                apply(&format!("ansible.legacy.{}", short_name(full)))?;
+                apply(full)?;
+            }
+        }
+        Ok(out)
+    }
+
+    fn environment(&self, scope: &TaskScope) -> Result<Vec<(String, String)>, Failure> {
+        let mut out: BTreeMap<String, String> = BTreeMap::new();
+        for value in &self.step.keywords.environment {
+            let rendered = render::value(scope, value).map_err(|e| {
+                Failure::task(self.step, vec![(format!("Error processing keyword 'environment': {e}"), span_of(value, self.step.task.span))])
+            })?;
+            match rendered {
+                Value::Dict(entries) => {
+                    for (key, value) in entries.iter().filter(|(_, v)| !matches!(v, Value::Omit)) {
+                        out.insert(key.json_text().into_owned(), str_of(value));
+                    }
+                }
+                Value::Null | Value::Omit => {}
+                other => {
+                    let text = format!("environment must be a dictionary, received {} ({})", str_of(&other), other.type_name());
+                    return Err(Failure::task(self.step, vec![(text, span_of(value, self.step.task.span))]));
+                }
+            }
+        }
+        Ok(out.into_iter().collect())
+    }
+
+    /// `changed_when` and `failed_when`.
+    fn verdict(&self, scope: &TaskScope, attempt: &mut Attempt) {
+        let task = &self.step.task;
+        if attempt.status == Status::Unreachable || (attempt.status == Status::Skipped && attempt.result.get("skip_reason").is_some()) {
+            return;
+        }
+        if let Some(conditions) = &task.changed_when {
+            let here = self.with_result(scope, attempt);
+            match all_true(&here, conditions) {
+                Ok(changed) => {
+                    attempt.result.insert("changed", changed);
+                }
+                Err(error) => {
+                    attempt.result.insert("changed_when_result", condition_error(&error));
+                    attempt.result.insert("failed", true);
+                }
+            }
+        }
+        if let Some(conditions) = task.failed_when.as_ref().filter(|c| !c.is_empty()) {
+            let here = self.with_result(scope, attempt);
+            match all_true(&here, conditions) {
+                Ok(failed) => {
+                    attempt.result.insert("failed_when_result", failed);
+                    attempt.result.insert("failed", failed);
+                    if !failed {
+                        attempt.links.clear();
+                        attempt.result.remove("exception");
+                    }
+                }
+                Err(error) => {
+                    attempt.result.insert("failed_when_result", condition_error(&error));
+                    attempt.result.insert("failed", true);
+                }
+            }
+        }
+        if attempt.status == Status::Skipped {
+            return;
+        }
+        let truthy = |key: &str| attempt.result.get(key).is_some_and(Value::is_truthy);
+        attempt.status = if truthy("failed") {
+            Status::Failed
+        } else if truthy("changed") {
+            Status::Changed
+        } else {
+            Status::Ok
+        };
+        if attempt.status == Status::Failed && attempt.links.is_empty() {
+            attempt.links = vec![("Task failed: Action failed.".into(), task.span)];
+        }
+    }
+}
+
+fn all_true(scope: &TaskScope, conditions: &[Value]) -> Result<bool, TemplateError> {
+    for condition in conditions {
+        if !render::condition(scope, condition)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn condition_error(error: &TemplateError) -> String {
+    error.to_string()
+}
+
+fn skipped(condition: Value) -> Attempt {
+    let result = dict! {
+        "changed" => false, "skipped" => true, "skip_reason" => "Conditional result was False", "false_condition" => condition,
+    };
+    Attempt { result, status: Status::Skipped, links: Vec::new(), effects: Vec::new(), delegate: None, ignored: false }
+}
+
+/// What of a result is registered: no invocation, no internals.
+pub fn registered(result: &Dict) -> Dict {
+    let mut kept: Dict = result
+        .iter()
+        .filter(|(key, _)| !key.as_str().is_some_and(|k| k.starts_with("_ansible_") || k == "invocation" || k == "_cause"))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    if !kept.contains_key("failed") && kept.get("skipped").is_none_or(|v| !v.is_truthy()) {
+        kept.insert("failed", false);
+    }
+    kept
+}
+
+/// A result as output may show it.
+pub fn shown(result: &Dict, no_log: bool) -> Dict {
+    if !no_log {
+        return masked(result);
+    }
+    let mut out = dict! {
+        "censored" => "the output has been hidden due to the fact that 'no_log: true' was specified for this result",
+    };
+    for key in ["changed", "failed", "skipped", "attempts", "retries", "unreachable", "_ansible_no_log", "_ansible_delegated_vars"] {
+        if let Some(value) = result.get(key) {
+            out.insert(key, value.clone());
+        }
+    }
+    out.remove("failed");
+    if out.get("skipped").is_some_and(|v| !v.is_truthy()) {
+        out.remove("skipped");
+    }
+    out
+}
+
+/// Secrets inside a result are stars.
+fn masked(result: &Dict) -> Dict {
+    if !result.values().any(Value::holds_secret) {
+        return result.clone();
+    }
+    let hide = |text: &Str| if text.is_secret() { Str::new("********") } else { text.clone() };
+    result.iter().map(|(k, v)| (k.clone(), v.map_text(&hide))).collect()
+}
+
+fn locals_of_result(locals: &Dict) -> Dict {
+    locals.iter().map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn untrusted(dict: &Dict) -> Dict {
+    dict.iter().map(|(k, v)| (k.clone(), v.untrusted())).collect()
+}
+
+/// What every result has.
+fn normalise(result: &mut Dict) {
+    if !result.contains_key("changed") {
+        result.insert("changed", false);
+    }
+    for (text, lines) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
+        if let Some(value) = result.get(text).and_then(Value::as_str)
+            && !result.contains_key(lines)
+        {
+            let list: Value = value.lines().map(Value::from).collect();
+            result.insert(lines, list);
+        }
+    }
+    if result.get("failed").is_some_and(Value::is_truthy) && !result.contains_key("exception") {
+        result.insert("exception", "(traceback unavailable)");
+    }
+}
+
+/// `Task failed: Module failed: …`, as 2.19 says it.
+fn failure_text(module: &str, result: &Dict, full: &Str) -> String {
+    let message = result.get("msg").map(str_of).unwrap_or_default();
+    let cause = result.get("_cause").map(str_of).unwrap_or_default();
+    let kind = if actions::is_action(module) && !actions::runs_module(module) { "Action" } else { "Module" };
+    let _ = full;
+    let mut text = format!("Task failed: {kind} failed");
+    if message.is_empty() {
+        text.push('.');
+    } else {
+        text.push_str(&format!(": {message}"));
+    }
+    if !cause.is_empty() {
+        text = format!("{}: {cause}", text.trim_end_matches('.'));
+    }
+    text
+}
+
+/// A number in whatever form people write it.
+pub fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Int(n) => Some(*n as f64),
+        Value::Float(n) => Some(*n),
+        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        Value::Str(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Where a value is written, or else where its task is.
+pub fn span_of(value: &Value, otherwise: Span) -> Span {
+    match value {
+        Value::Str(text) | Value::Vault(text) if text.span().is_known() => text.span(),
+        Value::List(items) => items.iter().map(|item| span_of(item, Span::default())).find(|s| s.is_known()).unwrap_or(otherwise),
+        Value::Dict(entries) => entries.values().map(|item| span_of(item, Span::default())).find(|s| s.is_known()).unwrap_or(otherwise),
+        _ => otherwise,
+    }
+}
+
+/// A failure to reach the host (or to become somebody there) as a result.
+pub fn connection_failure(step: &Step, error: &ConnectError) -> Failure {
+    let mut message = error.message.clone();
+    if let Some(help) = &error.help {
+        message = format!("{message} ({help})");
+    }
+    if error.is_unreachable() {
+        let text = format!("Task failed: {message}");
+        Failure {
+            result: dict! {"changed" => false, "unreachable" => true, "msg" => &text},
+            links: vec![(text, step.task.span)],
+            unreachable: true,
+        }
+    } else {
+        let text = format!("Task failed: {message}");
+        Failure { result: dict! {"changed" => false, "failed" => true, "msg" => &text}, links: vec![(text, step.task.span)], unreachable: false }
+    }
+}
+
+/// What a task needs to know about its target, for actions.
+pub type Where<'a> = (&'a Target, Option<&'a Become>);

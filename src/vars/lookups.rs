@@ -1,0 +1,408 @@
+//! Lookups that read the controller: files, commands, environment.
+//!
+//! Source: "Lookup plugins" of ansible.builtin. What they return is data: never rendered again.
+
+use super::{TaskScope, render};
+use crate::playbook::plain_io;
+use quorate_template::{Caller, Error, Kind, LookupCall, Result, Style};
+use quorate_value::{Dict, Str, Value, str_of};
+use std::path::{Path, PathBuf};
+
+/// Runs a lookup; nothing where there is none of that name.
+pub(super) fn run(scope: &TaskScope, call: &LookupCall, caller: &dyn Caller) -> Option<Result<Vec<Value>>> {
+    let name = call.name.strip_prefix("ansible.builtin.").or_else(|| call.name.strip_prefix("ansible.legacy.")).unwrap_or(&call.name);
+    Some(match name {
+        "file" => each(call, |term| file(scope, call, term)),
+        "unvault" => each(call, |term| file(scope, call, term)),
+        "template" => each(call, |term| template(scope, call, caller, term)),
+        "fileglob" => fileglob(scope, call),
+        "first_found" => first_found(scope, call),
+        "pipe" => each(call, pipe),
+        "lines" => lines(call),
+        "inventory_hostnames" => inventory_hostnames(scope, call),
+        "password" => each(call, |term| password(scope, term)),
+        "ini" => ini(scope, call),
+        "csvfile" => csvfile(scope, call),
+        "config" => each(call, |term| config(scope, term)),
+        _ => return None,
+    })
+}
+
+fn failed(call: &LookupCall, why: impl Into<String>) -> Error {
+    Error::new(Kind::Lookup(call.name.clone()), why)
+}
+
+fn each(call: &LookupCall, one: impl Fn(&str) -> Result<Value>) -> Result<Vec<Value>> {
+    call.terms
+        .iter()
+        .map(|term| one(&str_of(term)).map_err(|e| if matches!(e.kind(), Kind::Runtime) { failed(call, e.to_string()) } else { e }))
+        .collect()
+}
+
+fn option<'a>(call: &'a LookupCall, name: &str) -> Option<&'a Value> {
+    call.options.get(name).filter(|v| !v.is_null())
+}
+
+fn flag(call: &LookupCall, name: &str, otherwise: bool) -> bool {
+    option(call, name).and_then(Value::to_bool_loose).unwrap_or(otherwise)
+}
+
+fn read(scope: &TaskScope, path: &Path) -> Result<Str> {
+    let bytes = std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {}", path.display(), plain_io(&e))))?;
+    let vaulted = bytes.starts_with(b"$ANSIBLE_VAULT");
+    let bytes = if vaulted {
+        quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), &scope.shared.vault)
+            .map_err(|e| Error::new(Kind::Vault, e.to_string()))?
+            .to_vec()
+    } else {
+        bytes
+    };
+    let text = Str::from(String::from_utf8_lossy(&bytes).into_owned());
+    Ok(if vaulted { text.secret() } else { text })
+}
+
+fn file(scope: &TaskScope, call: &LookupCall, term: &str) -> Result<Value> {
+    let path = render::find_file(scope, "files", term).map_err(|_| {
+        failed(call, format!("Unable to access the file '{term}'. Use -vvvvv to see paths searched."))
+    })?;
+    let text = read(scope, &path)?;
+    let mut out = text.as_str();
+    if flag(call, "rstrip", true) {
+        out = out.trim_end();
+    }
+    if flag(call, "lstrip", false) {
+        out = out.trim_start();
+    }
+    let piece = Str::new(out);
+    Ok(Value::Str(if text.is_secret() { piece.secret() } else { piece }))
+}
+
+fn template(scope: &TaskScope, call: &LookupCall, caller: &dyn Caller, term: &str) -> Result<Value> {
+    let path = render::find_file(scope, "templates", term)
+        .map_err(|_| failed(call, format!("the template file '{term}' could not be found for the lookup")))?;
+    let source = render::source(scope, &path)?;
+    let mut style = Style::file();
+    for (name, slot) in [
+        ("variable_start_string", &mut style.variable_start),
+        ("variable_end_string", &mut style.variable_end),
+        ("comment_start_string", &mut style.comment_start),
+        ("comment_end_string", &mut style.comment_end),
+    ] {
+        if let Some(text) = option(call, name) {
+            *slot = str_of(text).into();
+        }
+    }
+    style.trim_blocks = flag(call, "trim_blocks", style.trim_blocks);
+    style.lstrip_blocks = flag(call, "lstrip_blocks", style.lstrip_blocks);
+    let mut over = render::template_vars(scope, &path, &Dict::new());
+    if let Some(Value::Dict(vars)) = option(call, "template_vars") {
+        over.update(vars);
+    }
+    let text = caller.render_text(&source, &style, &over)?;
+    // `convert_data` reads text that looks like a structure
+    if flag(call, "convert_data", true) && (text.trim_start().starts_with(['{', '[']) || matches!(text.as_str(), "True" | "False" | "None")) {
+        if let Some(value) = quorate_agent::args::python_literal(text.trim()) {
+            return Ok(value);
+        }
+    }
+    Ok(Value::Str(text))
+}
+
+fn fileglob(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for term in &call.terms {
+        let term = str_of(term);
+        let pattern = Path::new(&term);
+        let base = pattern.file_name().unwrap_or_default();
+        let dirs: Vec<PathBuf> = match pattern.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            Some(dir) => render::find_file(scope, "files", &dir.display().to_string()).into_iter().collect(),
+            None => render::search_path(scope).iter().flat_map(|dir| [dir.join("files"), dir.clone()]).collect(),
+        };
+        for dir in dirs {
+            let full = dir.join(base);
+            let matches: Vec<String> = quorate_agent::system::glob::glob(&full.display().to_string(), None)
+                .into_iter()
+                .filter(|path| path.is_file())
+                .map(|path| std::path::absolute(&path).unwrap_or(path).display().to_string())
+                .collect();
+            if !matches.is_empty() {
+                found.extend(matches.into_iter().map(Value::from));
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::List(items) => items.iter().flat_map(words).collect(),
+        Value::Null => Vec::new(),
+        other => str_of(other).split([',', ';']).map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect(),
+    }
+}
+
+fn first_found(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
+    let mut candidates: Vec<String> = Vec::new();
+    let mut skip = flag(call, "skip", false);
+    let mut add = |files: Vec<String>, paths: Vec<String>| {
+        if paths.is_empty() {
+            candidates.extend(files);
+        } else {
+            for path in &paths {
+                candidates.extend(files.iter().map(|file| Path::new(path).join(file).display().to_string()));
+            }
+        }
+    };
+    if let Some(files) = option(call, "files") {
+        add(words(files), option(call, "paths").map(words).unwrap_or_default());
+    }
+    let mut terms: Vec<Value> = Vec::new();
+    for term in &call.terms {
+        match term {
+            Value::List(items) => terms.extend(items.iter().cloned()),
+            other => terms.push(other.clone()),
+        }
+    }
+    for term in &terms {
+        match term {
+            Value::Dict(entries) => {
+                add(entries.get("files").map(words).unwrap_or_default(), entries.get("paths").map(words).unwrap_or_default());
+                skip |= entries.get("skip").and_then(Value::to_bool_loose).unwrap_or(false);
+            }
+            other => add(words(other), option(call, "paths").map(words).unwrap_or_default()),
+        }
+    }
+    let kind = match scope.step.as_ref().map(|step| step.module().to_owned()).as_deref() {
+        Some("template") => "templates",
+        Some("include_tasks" | "import_tasks") => "tasks",
+        Some("include_vars") => "vars",
+        _ => "files",
+    };
+    for name in &candidates {
+        if name.is_empty() {
+            continue;
+        }
+        if let Ok(path) = render::find_file(scope, kind, name) {
+            return Ok(vec![Value::from(std::path::absolute(&path).unwrap_or(path).display().to_string())]);
+        }
+    }
+    if skip {
+        return Ok(Vec::new());
+    }
+    Err(failed(call, "No file was found when using first_found."))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the pipe lookup is a command by definition")]
+fn pipe(term: &str) -> Result<Value> {
+    let output = std::process::Command::new("/bin/sh")
+        .arg("-c")
+        .arg(term)
+        .output()
+        .map_err(|e| Error::runtime(plain_io(&e)))?;
+    if !output.status.success() {
+        return Err(Error::runtime(format!("lookup_plugin.pipe({term}) returned {}", output.status.code().unwrap_or(-1))));
+    }
+    Ok(Value::from(String::from_utf8_lossy(&output.stdout).trim_end().to_owned()))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the lines lookup is a command by definition")]
+fn lines(call: &LookupCall) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for term in &call.terms {
+        let term = str_of(term);
+        let output = std::process::Command::new("/bin/sh").arg("-c").arg(&term).output().map_err(|e| failed(call, plain_io(&e)))?;
+        if !output.status.success() {
+            return Err(failed(call, format!("lookup_plugin.lines({term}) returned {}", output.status.code().unwrap_or(-1))));
+        }
+        all.extend(String::from_utf8_lossy(&output.stdout).lines().map(|line| Value::from(line.trim_end())));
+    }
+    Ok(all)
+}
+
+fn inventory_hostnames(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
+    let inventory = scope.shared.inventory();
+    let pattern = call.terms.iter().map(str_of).collect::<Vec<_>>().join(",");
+    let selected = inventory.select(&pattern);
+    Ok(selected.hosts.iter().map(|id| Value::from(inventory.host_name(*id).as_ref())).collect())
+}
+
+/// `path chars=… length=… seed=…`: the content of a file, made with random characters on first use.
+fn password(scope: &TaskScope, term: &str) -> Result<Value> {
+    let parsed = crate::playbook::kv::parse_kv(&Str::new(term), false).map_err(|e| Error::runtime(e.to_string()))?;
+    let path = parsed.get("_raw_params").map(str_of).unwrap_or_default();
+    let length = parsed.get("length").and_then(crate::run::number).unwrap_or(20.0) as usize;
+    let chars = parsed.get("chars").map(str_of).unwrap_or_else(|| "ascii_letters,digits,.,:-_".into());
+    let mut alphabet: Vec<char> = Vec::new();
+    for part in chars.split(',') {
+        match part {
+            "ascii_letters" => alphabet.extend(('a'..='z').chain('A'..='Z')),
+            "ascii_lowercase" => alphabet.extend('a'..='z'),
+            "ascii_uppercase" => alphabet.extend('A'..='Z'),
+            "digits" => alphabet.extend('0'..='9'),
+            "hexdigits" => alphabet.extend("0123456789abcdefABCDEF".chars()),
+            "punctuation" => alphabet.extend("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~".chars()),
+            "" => alphabet.push(','),
+            other => alphabet.extend(other.chars()),
+        }
+    }
+    if let Some(bad) = parsed.keys().filter_map(|k| k.as_str()).find(|k| !["_raw_params", "length", "chars", "seed", "encrypt", "ident"].contains(k)) {
+        return Err(Error::runtime(format!("Unrecognized parameter(s) given to password lookup: {bad}")));
+    }
+    if parsed.contains_key("encrypt") {
+        return Err(Error::runtime("the password lookup does not hash here: use the password_hash filter"));
+    }
+    let full = if Path::new(&path).is_absolute() { PathBuf::from(&path) } else { scope.shared.options.playbook_dir.join(&path) };
+    if path != "/dev/null" && full.exists() {
+        let text = read(scope, &full)?;
+        let first = text.lines().next().unwrap_or("");
+        return Ok(Value::Str(Str::new(first.split(" salt=").next().unwrap_or(first)).secret()));
+    }
+    let word: String = random_indices(length, alphabet.len())?.into_iter().map(|i| alphabet[i]).collect();
+    if path != "/dev/null" {
+        use std::io::Write as _;
+        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+        let io = |e: std::io::Error| Error::runtime(format!("{}: {}", full.display(), plain_io(&e)));
+        if let Some(dir) = full.parent() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
+        }
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&full).map_err(io)?;
+        writeln!(file, "{word}").map_err(io)?;
+    }
+    Ok(Value::Str(Str::from(word).secret()))
+}
+
+/// Positions below `limit`, without bias.
+fn random_indices(count: usize, limit: usize) -> Result<Vec<usize>> {
+    use std::io::Read as _;
+    if limit == 0 || limit > 256 {
+        return Err(Error::runtime("the password lookup needs between 1 and 256 characters to choose from"));
+    }
+    let mut source = std::fs::File::open("/dev/urandom").map_err(|e| Error::runtime(plain_io(&e)))?;
+    let fair = 256 - 256 % limit;
+    let mut out = Vec::with_capacity(count);
+    let mut byte = [0u8; 1];
+    while out.len() < count {
+        source.read_exact(&mut byte).map_err(|e| Error::runtime(plain_io(&e)))?;
+        if usize::from(byte[0]) < fair {
+            out.push(usize::from(byte[0]) % limit);
+        }
+    }
+    Ok(out)
+}
+
+fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
+    let mut out = Vec::new();
+    for term in &call.terms {
+        let parsed = crate::playbook::kv::parse_kv(&Str::from(str_of(term)), false).map_err(|e| failed(call, e.to_string()))?;
+        let pick = |name: &str, otherwise: &str| {
+            parsed.get(name).map(str_of).or_else(|| option(call, name).map(str_of)).unwrap_or_else(|| otherwise.to_owned())
+        };
+        let key = parsed.get("_raw_params").map(str_of).unwrap_or_default();
+        let (section, name, kind) = (pick("section", "global"), pick("file", "ansible.ini"), pick("type", "ini"));
+        let path = render::find_file(scope, "files", &name).map_err(|_| failed(call, format!("Unable to access the file '{name}'")))?;
+        let text = read(scope, &path)?;
+        let regex = flag(call, "re", false) || parsed.get("re").and_then(Value::to_bool_loose).unwrap_or(false);
+        let pattern = regex.then(|| fancy_regex::Regex::new(&format!("^(?:{key})")).map_err(|e| failed(call, e.to_string()))).transpose()?;
+        let mut current = if kind == "properties" { section.clone() } else { String::new() };
+        let mut values = Vec::new();
+        for line in text.lines().map(str::trim) {
+            if let Some(header) = line.strip_prefix('[') {
+                current = header.trim_end_matches(']').to_owned();
+                continue;
+            }
+            if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if let Some((k, v)) = line.split_once(['=', ':']).filter(|_| current == section) {
+                let k = k.trim();
+                let same = match &pattern {
+                    Some(re) => re.is_match(k).unwrap_or(false),
+                    None if flag(call, "case_sensitive", false) => k == key,
+                    None => k.eq_ignore_ascii_case(&key),
+                };
+                if same {
+                    values.push(Value::from(v.trim()));
+                }
+            }
+        }
+        if regex {
+            out.extend(values);
+        } else if let Some(last) = values.pop() {
+            out.push(last);
+        } else {
+            out.push(option(call, "default").cloned().unwrap_or_else(|| parsed.get("default").cloned().unwrap_or_else(Value::empty)));
+        }
+    }
+    Ok(out)
+}
+
+fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
+    let mut out = Vec::new();
+    for term in &call.terms {
+        let parsed = crate::playbook::kv::parse_kv(&Str::from(str_of(term)), false).map_err(|e| failed(call, e.to_string()))?;
+        let pick = |name: &str, otherwise: &str| {
+            parsed.get(name).map(str_of).or_else(|| option(call, name).map(str_of)).unwrap_or_else(|| otherwise.to_owned())
+        };
+        let key = parsed.get("_raw_params").map(str_of).unwrap_or_default();
+        let name = pick("file", "ansible.csv");
+        let delimiter = match pick("delimiter", "TAB").as_str() {
+            "TAB" | "\\t" => '\t',
+            other => other.chars().next().unwrap_or('\t'),
+        };
+        let column: usize = pick("col", "1").parse().map_err(|_| failed(call, "col must be a number"))?;
+        let key_column: usize = pick("keycol", "0").parse().map_err(|_| failed(call, "keycol must be a number"))?;
+        let path = render::find_file(scope, "files", &name).map_err(|_| failed(call, format!("csvfile: could not find {name}")))?;
+        let text = read(scope, &path)?;
+        let found = csv_rows(&text, delimiter).into_iter().find(|row| row.get(key_column) == Some(&key));
+        let value = found.and_then(|row| row.get(column).cloned());
+        match value.map(Value::from).or_else(|| option(call, "default").cloned()).or_else(|| parsed.get("default").cloned()) {
+            Some(value) => out.push(value),
+            None => {}
+        }
+    }
+    Ok(out)
+}
+
+fn csv_rows(text: &str, delimiter: char) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    let mut row = Vec::new();
+    let mut cell = String::new();
+    let mut quoted = false;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                cell.push('"');
+                chars.next();
+            }
+            '"' => quoted = !quoted,
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut cell).trim_end_matches('\r').to_owned());
+                rows.push(std::mem::take(&mut row));
+            }
+            c if c == delimiter && !quoted => row.push(std::mem::take(&mut cell)),
+            c => cell.push(c),
+        }
+    }
+    if !cell.is_empty() || !row.is_empty() {
+        row.push(cell);
+        rows.push(row);
+    }
+    rows
+}
+
+fn config(scope: &TaskScope, term: &str) -> Result<Value> {
+    let Some(key) = crate::settings::KEYS.iter().find(|key| key.name == term) else {
+        return Err(Error::runtime(format!("Unable to find setting {term}")));
+    };
+    use crate::settings::Shape;
+    let settings = &scope.shared.settings;
+    Ok(match key.shape {
+        Shape::Flag => Value::Bool(settings.flag(term)),
+        Shape::Number => settings.number(term).map_or(Value::Null, Value::Int),
+        Shape::List => settings.list(term).iter().map(Value::from).collect(),
+        Shape::Paths => settings.paths(term).iter().map(|p| p.display().to_string()).map(Value::from).collect(),
+        Shape::Text | Shape::Path => settings.some(term).map_or(Value::Null, Value::from),
+    })
+}

@@ -1,0 +1,11 @@
+//! Variables: who defines what, and which definition a task on a host sees.
+
+mod lookups;
+mod magic;
+pub mod render;
+pub use magic::ANSIBLE_VERSION;
+mod scope;
+mod store;
+
+pub use scope::{PlayVars, TaskScope, collect_roles};
+pub use store::{HostVars, Options, Shared};

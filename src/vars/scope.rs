@@ -1,0 +1,362 @@
+//! Which definition of a variable a task on a host sees: Ansible's 22 levels, looked up from the top.
+//!
+//! In: the layers. Out: [`quorate_template::Scope`]. Nothing is merged or copied to answer one name.
+//!
+//! Source of the order: "Variable precedence: where should I put a variable?" in Ansible's documentation.
+
+use super::magic;
+use super::store::Shared;
+use crate::plan::{Context, Step};
+use crate::playbook::{Entry, Play, RoleUse};
+use quorate_template::{Scope, Var};
+use quorate_value::{Dict, Value};
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, RwLock};
+
+/// Variables of a play that its tasks share.
+#[derive(Debug, Default)]
+pub struct PlayVars {
+    /// The play's name.
+    pub name: String,
+    /// `vars`.
+    pub vars: Arc<Dict>,
+    /// `vars_prompt`.
+    pub prompted: Arc<Dict>,
+    /// `vars_files` that do not depend on the host.
+    pub files: Arc<Dict>,
+    /// `vars_files` that do.
+    pub host_files: RwLock<std::collections::HashMap<Arc<str>, Arc<Dict>>>,
+    /// Variables that roles export to the play.
+    pub role_vars: RwLock<Arc<Dict>>,
+    /// Defaults of the play's roles.
+    pub role_defaults: RwLock<Arc<Dict>>,
+    /// Names of the play's roles.
+    pub role_names: Vec<String>,
+    /// Hosts the play was for at its start.
+    pub all_hosts: RwLock<Arc<Vec<Arc<str>>>>,
+    /// Hosts of the current batch, failed ones included.
+    pub batch: RwLock<Arc<Vec<Arc<str>>>>,
+    /// Hosts of the play that have not failed.
+    pub alive: RwLock<Arc<Vec<Arc<str>>>>,
+    /// The folder of the playbook file.
+    pub dir: PathBuf,
+}
+
+impl PlayVars {
+    /// The variables of a play before it begins.
+    pub fn new(play: &Play) -> Self {
+        let mut roles: Vec<Arc<RoleUse>> = Vec::new();
+        collect_roles(&play.roles, &mut roles);
+        let mut vars = Dict::new();
+        let mut defaults = Dict::new();
+        for role in &roles {
+            vars.update(&role.vars);
+            defaults.update(&role.defaults);
+        }
+        let mut imported = Vec::new();
+        for entries in [&play.pre_tasks, &play.tasks, &play.post_tasks, &play.handlers] {
+            collect_roles(entries, &mut imported);
+        }
+        for role in imported.iter().filter(|role| role.public) {
+            vars.update(&role.vars);
+            for (key, value) in role.defaults.iter() {
+                defaults.insert(key.clone(), value.clone());
+            }
+        }
+        PlayVars {
+            name: play.name.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default(),
+            vars: play.vars.clone(),
+            role_vars: RwLock::new(Arc::new(vars)),
+            role_defaults: RwLock::new(Arc::new(defaults)),
+            role_names: roles.iter().map(|role| role.role.name.clone()).collect(),
+            dir: play.file.parent().map(PathBuf::from).unwrap_or_default(),
+            ..PlayVars::default()
+        }
+    }
+
+    /// A role brought in at run time whose variables the rest of the play sees.
+    pub fn publish(&self, role: &RoleUse) {
+        let mut vars = self.role_vars.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::make_mut(&mut vars).update(&role.vars);
+        let mut defaults = self.role_defaults.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Arc::make_mut(&mut defaults).update(&role.defaults);
+    }
+}
+
+/// Every role in these entries, dependencies before the roles that want them.
+pub fn collect_roles(entries: &[Entry], out: &mut Vec<Arc<RoleUse>>) {
+    for entry in entries {
+        match entry {
+            Entry::Role(role) => {
+                collect_roles(&role.tasks, out);
+                out.push(role.clone());
+            }
+            Entry::Block(block) => {
+                collect_roles(&block.body, out);
+                collect_roles(&block.rescue, out);
+                collect_roles(&block.always, out);
+            }
+            Entry::Task(_) => {}
+        }
+    }
+}
+
+fn read<T: Clone>(lock: &RwLock<T>) -> T {
+    lock.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+}
+
+/// What a task on a host sees.
+pub struct TaskScope {
+    /// The run.
+    pub shared: Arc<Shared>,
+    /// The play.
+    pub play: Arc<PlayVars>,
+    /// The host.
+    pub host: Arc<str>,
+    /// The step; none while a play is being set up.
+    pub step: Option<Arc<Step>>,
+    /// What surrounds the step (or what is being read, without a step).
+    pub context: Arc<Context>,
+    /// `item`, `ansible_loop`, results in `until` and `changed_when`, …: these win over all.
+    pub locals: Dict,
+    host_vars: Arc<RwLock<super::HostVars>>,
+    inventory: Arc<Dict>,
+}
+
+impl TaskScope {
+    /// The variables of a step on a host.
+    pub fn new(shared: &Arc<Shared>, play: &Arc<PlayVars>, host: &Arc<str>, step: Option<&Arc<Step>>) -> Self {
+        let context = step.map(|step| step.context.clone()).unwrap_or_default();
+        TaskScope {
+            shared: shared.clone(),
+            play: play.clone(),
+            host: host.clone(),
+            step: step.cloned(),
+            context,
+            locals: Dict::new(),
+            host_vars: shared.host(host),
+            inventory: shared.host_inventory(host),
+        }
+    }
+
+    /// The same, with more locals.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.locals.insert(name, value);
+        self
+    }
+
+    /// The same again, to look from another thread of thought.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        TaskScope {
+            shared: self.shared.clone(),
+            play: self.play.clone(),
+            host: self.host.clone(),
+            step: self.step.clone(),
+            context: self.context.clone(),
+            locals: self.locals.clone(),
+            host_vars: self.host_vars.clone(),
+            inventory: self.inventory.clone(),
+        }
+    }
+
+    /// The value as it is defined, not rendered.
+    pub fn lookup(&self, name: &str) -> Option<Value> {
+        let take = |dict: &Dict| dict.get(name).cloned();
+        if let Some(value) = take(&self.shared.extra) {
+            return Some(value);
+        }
+        for params in &self.context.include_params {
+            if let Some(value) = take(params) {
+                return Some(value);
+            }
+        }
+        let role = self.context.role.as_ref();
+        if let Some(role) = role {
+            let chain = std::iter::once(role).chain(role.parents.iter().rev());
+            if let Some(value) = chain.map(|role| &role.params).find_map(|params| take(params)) {
+                return Some(value);
+            }
+        }
+        {
+            let host = self.host_vars.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let Some(value) = take(&host.set).or_else(|| take(&host.included)) {
+                return Some(value);
+            }
+        }
+        if let Some(value) = self.step.as_ref().and_then(|step| take(&step.task.vars)) {
+            return Some(value);
+        }
+        if let Some(value) = self.context.block_vars.iter().find_map(|vars| take(vars)) {
+            return Some(value);
+        }
+        if let Some(role) = role {
+            let own = take(&role.vars).or_else(|| dependency(role, &|dep| &dep.vars, name));
+            let parents = || role.parents.iter().rev().find_map(|role| take(&role.vars));
+            if let Some(value) = own.or_else(parents) {
+                return Some(value);
+            }
+        }
+        if let Some(value) = read(&self.play.role_vars).get(name).cloned() {
+            return Some(value);
+        }
+        let host_files = self.play.host_files.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(value) = host_files.get(&self.host).and_then(|files| take(files)) {
+            return Some(value);
+        }
+        drop(host_files);
+        if let Some(value) = take(&self.play.files).or_else(|| take(&self.play.prompted)).or_else(|| take(&self.play.vars)) {
+            return Some(value);
+        }
+        let injected = self.host_vars.read().unwrap_or_else(std::sync::PoisonError::into_inner).injected.clone();
+        if let Some(value) = take(&injected) {
+            return Some(value);
+        }
+        if let Some(value) = take(&self.inventory) {
+            return Some(value);
+        }
+        if let Some(role) = role {
+            let own = take(&role.defaults).or_else(|| dependency(role, &|dep| &dep.defaults, name));
+            let parents = || role.parents.iter().rev().find_map(|role| take(&role.defaults));
+            if let Some(value) = own.or_else(parents) {
+                return Some(value);
+            }
+        }
+        read(&self.play.role_defaults).get(name).cloned()
+    }
+
+    /// Every name that [`Self::lookup`] answers.
+    pub fn all_names(&self) -> Vec<Arc<str>> {
+        let mut names: HashSet<Arc<str>> = HashSet::new();
+        let mut add = |dict: &Dict| names.extend(dict.keys().filter_map(|key| key.as_str()).map(Arc::from));
+        add(&self.locals);
+        add(&self.shared.extra);
+        self.context.include_params.iter().for_each(|d| add(d));
+        if let Some(role) = &self.context.role {
+            for role in std::iter::once(role).chain(role.parents.iter()) {
+                add(&role.params);
+                add(&role.vars);
+                add(&role.defaults);
+            }
+        }
+        {
+            let host = self.host_vars.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            add(&host.set);
+            add(&host.included);
+            add(&host.injected);
+        }
+        if let Some(step) = &self.step {
+            add(&step.task.vars);
+        }
+        self.context.block_vars.iter().for_each(|d| add(d));
+        let exported: Arc<Dict> = read(&self.play.role_vars);
+        add(&exported);
+        add(&self.play.files);
+        add(&self.play.prompted);
+        add(&self.play.vars);
+        add(&self.inventory);
+        let defaults: Arc<Dict> = read(&self.play.role_defaults);
+        add(&defaults);
+        names.extend(magic::NAMES.iter().map(|name| Arc::from(*name)));
+        let mut names: Vec<Arc<str>> = names.into_iter().collect();
+        names.sort();
+        names
+    }
+
+    /// Facts of the host.
+    pub(super) fn facts(&self) -> Arc<Dict> {
+        self.host_vars.read().unwrap_or_else(std::sync::PoisonError::into_inner).facts.clone()
+    }
+}
+
+/// A variable of the dependencies of a role.
+fn dependency(role: &RoleUse, part: &dyn Fn(&RoleUse) -> &Arc<Dict>, name: &str) -> Option<Value> {
+    role.tasks.iter().rev().find_map(|entry| match entry {
+        Entry::Role(dep) => part(dep).get(name).cloned().or_else(|| dependency(dep, part, name)),
+        _ => None,
+    })
+}
+
+impl Scope for TaskScope {
+    fn get(&self, name: &str) -> Option<Var> {
+        if let Some(value) = self.locals.get(name) {
+            return Some(Var::Lazy(value.clone()));
+        }
+        magic::task(self, name).or_else(|| self.lookup(name).map(Var::Lazy))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.all_names()
+    }
+}
+
+/// What `hostvars['name']` sees: inventory, facts, set and registered variables, no play and no role.
+pub struct HostScope {
+    shared: Arc<Shared>,
+    host: Arc<str>,
+    inventory: Arc<Dict>,
+    vars: Arc<RwLock<super::HostVars>>,
+}
+
+impl HostScope {
+    /// The variables of a host outside any play.
+    pub fn new(shared: &Arc<Shared>, host: &str) -> Self {
+        HostScope {
+            shared: shared.clone(),
+            host: Arc::from(host),
+            inventory: shared.host_inventory(host),
+            vars: shared.host(host),
+        }
+    }
+
+    pub(super) fn host(&self) -> &Arc<str> {
+        &self.host
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(super) fn facts(&self) -> Arc<Dict> {
+        self.vars.read().unwrap_or_else(std::sync::PoisonError::into_inner).facts.clone()
+    }
+
+    fn lookup(&self, name: &str) -> Option<Value> {
+        let take = |dict: &Dict| dict.get(name).cloned();
+        let vars = self.vars.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        take(&self.shared.extra)
+            .or_else(|| take(&vars.set))
+            .or_else(|| take(&vars.included))
+            .or_else(|| take(&vars.injected))
+            .or_else(|| take(&self.inventory))
+    }
+
+    /// Every name.
+    pub fn all_names(&self) -> Vec<Arc<str>> {
+        let mut names: indexmap::IndexSet<Arc<str>> = indexmap::IndexSet::new();
+        let vars = self.vars.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for dict in [&self.inventory, &vars.injected, &vars.included, &vars.set, &self.shared.extra] {
+            names.extend(dict.keys().filter_map(|key| key.as_str()).map(Arc::from));
+        }
+        names.extend(magic::HOST_NAMES.iter().map(|name| Arc::from(*name)));
+        names.into_iter().collect()
+    }
+}
+
+impl Scope for HostScope {
+    fn get(&self, name: &str) -> Option<Var> {
+        magic::host(self, name).or_else(|| self.lookup(name).map(Var::Lazy))
+    }
+
+    fn names(&self) -> Vec<Arc<str>> {
+        self.all_names()
+    }
+}
+
+/// A scope behind a pointer that templates can keep.
+pub(super) fn shared_scope(shared: &Arc<Shared>, host: &str) -> Rc<dyn Scope> {
+    Rc::new(HostScope::new(shared, host))
+}
