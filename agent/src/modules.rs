@@ -13,6 +13,7 @@ pub mod file;
 pub mod find;
 pub mod getent;
 pub mod group;
+pub mod ini_file;
 pub mod lineinfile;
 pub mod openssl_csr;
 pub mod openssl_csr_info;
@@ -49,6 +50,7 @@ pub const MODULES: &[&dyn Module] = &[
     &find::Find,
     &getent::Getent,
     &group::GroupModule,
+    &ini_file::IniFile,
     &lineinfile::LineInFile,
     &openssl_csr::OpensslCsr,
     &openssl_csr_info::OpensslCsrInfo,
@@ -85,6 +87,11 @@ pub fn find(name: &str) -> Option<&'static dyn Module> {
             && collection
                 .is_none_or(|c| c == spec.collection || matches!(c, "ansible.builtin" | "ansible.legacy"))
     })
+}
+
+/// Every name that [`find`] answers, aliases included.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    MODULES.iter().flat_map(|m| std::iter::once(m.spec().name).chain(m.spec().aliases.iter().copied()))
 }
 
 /// The name that `name` most likely meant.

@@ -346,8 +346,15 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        let nonsense: [&[u8]; 7] =
-            [&[], &[0x30], &[0x30, 5, 1], &[0x30, 0x80], &[0x30, 0x85, 1, 1, 1, 1, 1], &[0x1f, 1, 1], &[0x30, 0x82, 1]];
+        let nonsense: [&[u8]; 7] = [
+            &[],
+            &[0x30],
+            &[0x30, 5, 1],
+            &[0x30, 0x80],
+            &[0x30, 0x85, 1, 1, 1, 1, 1],
+            &[0x1f, 1, 1],
+            &[0x30, 0x82, 1],
+        ];
         for bytes in nonsense {
             assert!(Reader::new(bytes).next().is_err(), "{bytes:?}");
         }

@@ -94,9 +94,9 @@ impl GeneralName {
             }
             "dirName" => GeneralName::Dir(Name::parse(value).map_err(because)?),
             "otherName" => {
-                let (oid, value) = value
-                    .split_once(';')
-                    .ok_or_else(|| failed(" otherName must be in the format \"otherName:<OID>;[ASN.1 data]\"".into()))?;
+                let (oid, value) = value.split_once(';').ok_or_else(|| {
+                    failed(" otherName must be in the format \"otherName:<OID>;[ASN.1 data]\"".into())
+                })?;
                 der::try_oid(oid).ok_or_else(|| failed(": invalid object identifier".into()))?;
                 GeneralName::Other(oid.to_owned(), other_value(value).map_err(because)?)
             }

@@ -51,8 +51,11 @@ impl Attribute {
         let text = match value.tag {
             // Strings of two and of four bytes a character.
             0x1e => {
-                let units: Vec<u16> =
-                    value.body.chunks(2).map(|pair| pair.iter().fold(0, |sum, byte| sum << 8 | u16::from(*byte))).collect();
+                let units: Vec<u16> = value
+                    .body
+                    .chunks(2)
+                    .map(|pair| pair.iter().fold(0, |sum, byte| sum << 8 | u16::from(*byte)))
+                    .collect();
                 String::from_utf16_lossy(&units)
             }
             0x1c => value
@@ -134,8 +137,10 @@ impl Name {
         };
         let mut parts = Vec::new();
         for part in split_unescaped(rest, separator).into_iter().filter(|part| !part.is_empty()) {
-            let attributes: Result<Vec<_>, _> =
-                split_unescaped(&part, '+').iter().map(|attribute| parse_attribute(attribute, text)).collect();
+            let attributes: Result<Vec<_>, _> = split_unescaped(&part, '+')
+                .iter()
+                .map(|attribute| parse_attribute(attribute, text))
+                .collect();
             parts.push(attributes?);
         }
         parts.reverse();

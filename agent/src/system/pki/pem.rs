@@ -37,7 +37,8 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Block>, Trouble> {
     let mut lines = text.lines();
     let bad = || Trouble::new(NOT_PEM);
     while let Some(line) = lines.next() {
-        let Some(label) = line.trim().strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----")) else {
+        let Some(label) = line.trim().strip_prefix("-----BEGIN ").and_then(|rest| rest.strip_suffix("-----"))
+        else {
             continue;
         };
         let end = format!("-----END {label}-----");
