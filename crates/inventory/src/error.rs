@@ -359,6 +359,18 @@ pub enum Warning {
         /// The key that was probably meant.
         nearest: Vec<String>,
     },
+    /// An option that a `plugin:` file sets and the plugin does not know.
+    #[error("the inventory plugin `{plugin}` has no option `{key}`")]
+    UnknownOption {
+        /// The plugin.
+        plugin: &'static str,
+        /// The option.
+        key: String,
+        /// Where.
+        span: Span,
+        /// The option that was probably meant.
+        nearest: Vec<String>,
+    },
     /// A variable whose name no template can use.
     #[error("Accepting inventory variable with invalid name '{name}'")]
     VariableName {
@@ -419,6 +431,7 @@ impl Warning {
             | Warning::NotAGroup { span, .. }
             | Warning::UnknownKey { span, .. }
             | Warning::NotAMapping { span, .. }
+            | Warning::UnknownOption { span, .. }
             | Warning::VariableName { span, .. }
             | Warning::HostVarsToGroup { span, .. } => *span,
             Warning::Yaml(warning) => warning.span(),
@@ -432,6 +445,7 @@ impl Warning {
         match self {
             Warning::NoMatch { nearest, .. }
             | Warning::UnknownKey { nearest, .. }
+            | Warning::UnknownOption { nearest, .. }
             | Warning::NotAMapping { nearest, .. } => nearest,
             _ => &[],
         }

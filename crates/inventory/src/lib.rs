@@ -14,6 +14,7 @@ mod merge;
 mod model;
 mod options;
 mod pattern;
+mod plain;
 mod range;
 mod runtime;
 mod show;

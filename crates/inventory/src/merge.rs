@@ -303,7 +303,7 @@ impl Inventory {
             .map(|(_, base)| base)
     }
 
-    fn bases(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn bases(&self) -> impl Iterator<Item = &Path> {
         self.inventory_bases().chain(self.options.playbook_dir.as_deref())
     }
 }

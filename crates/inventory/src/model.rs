@@ -372,6 +372,22 @@ impl Inventory {
         id
     }
 
+    /// The host of this name, made where it is not there, in no group yet.
+    pub(crate) fn declare_host_alone(&mut self, name: &str, span: Span) -> HostId {
+        match self.hosts.get_index_of(name) {
+            Some(index) => HostId(index as u32),
+            None => self.new_host(name, None, span),
+        }
+    }
+
+    /// Finds the groups of a host anew while sources are still being read.
+    pub(crate) fn refresh_set(&mut self, host: HostId) {
+        self.measure_depths();
+        self.sets.clear();
+        self.host_set_of_implicit();
+        self.settle_host(host);
+    }
+
     fn new_host(&mut self, name: &str, port: Option<u32>, span: Span) -> HostId {
         let id = HostId(self.hosts.len() as u32);
         let name: Arc<str> = Arc::from(name);
@@ -474,6 +490,33 @@ impl Inventory {
         self.check_variable_name(&name, span);
         let behaviour = self.options.hash_behaviour;
         self.hosts[host.0 as usize].vars.set(name, value, span, behaviour);
+        Ok(())
+    }
+
+    /// Sets the same variables for hosts that one entry names.
+    pub(crate) fn set_host_vars(
+        &mut self,
+        hosts: &[HostId],
+        vars: Vec<(Key, Value, Span)>,
+    ) -> Result<(), InventoryError> {
+        for (name, _, span) in &vars {
+            self.check_variable_name(name, *span);
+        }
+        let Some((&last, others)) = hosts.split_last() else { return Ok(()) };
+        for &host in others {
+            self.give_vars(host, vars.clone())?;
+        }
+        self.give_vars(last, vars)
+    }
+
+    fn give_vars(&mut self, host: HostId, vars: Vec<(Key, Value, Span)>) -> Result<(), InventoryError> {
+        if self.groups.contains_key(&self.host(host).name) {
+            return vars
+                .into_iter()
+                .try_for_each(|(name, value, span)| self.set_host_var(host, name, value, span));
+        }
+        let behaviour = self.options.hash_behaviour;
+        self.hosts[host.0 as usize].vars.set_all(vars, behaviour);
         Ok(())
     }
 

@@ -8,9 +8,9 @@
 
 use crate::error::{InventoryError, Warning};
 use crate::options::{Decrypt, Options};
+use crate::plain::{self, Entry, Tree};
 use crate::vars::{HashBehaviour, Vars};
-use quorate_value::{FileId, Span, Str};
-use quorate_yaml::NodeKind;
+use quorate_value::{FileId, Str};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -174,37 +174,48 @@ impl VarFiles {
         let bytes = std::fs::read(path)
             .map_err(|error| InventoryError::Read { path: path.to_path_buf(), problem: error.to_string() })?;
         let vaulted = bytes.starts_with(VAULT_HEADER);
-        let document = if vaulted {
+        let (text, file) = if vaulted {
             let problem = |problem: String| InventoryError::Vault { path: path.to_path_buf(), problem };
             let Some(decrypt) = &self.decrypt else {
                 return Err(problem("no vault password was given".into()));
             };
             let text = decrypt.decrypt(&bytes, path).map_err(problem)?;
             // The plain text is not kept: what is registered can be shown.
-            quorate_yaml::parse(&text, FileId::register(path, Arc::from("")))?
+            (Arc::from(text), FileId::register(path, Arc::from("")))
         } else {
-            quorate_yaml::parse_file(path, &bytes)?
+            let text: Arc<str> = Arc::from(String::from_utf8_lossy(&bytes));
+            let file = FileId::register(path, text.clone());
+            quorate_yaml::decode(&bytes, file)?;
+            (text, file)
         };
-        for warning in document.warnings {
-            self.warn(Warning::Yaml(warning));
-        }
+        let tree = match plain::read(&text, file) {
+            Some(tree) => tree,
+            None => {
+                let document = quorate_yaml::parse(&text, file)?;
+                for warning in document.warnings {
+                    self.warn(Warning::Yaml(warning));
+                }
+                Tree::Node(document.root, 0)
+            }
+        };
         let mut vars = Vars::new();
-        match &document.root.kind {
-            NodeKind::Mapping(mapping) => {
-                for (key, entry) in mapping.iter() {
-                    let value = entry.value.to_value();
+        match tree.into_entries() {
+            Ok(entries) => {
+                let entry = |entry: Entry| {
+                    let value = entry.value.into_value();
                     let value =
                         if vaulted { value.map_text(&|text: &Str| text.clone().secret()) } else { value };
-                    vars.set(key.clone(), value, entry.key.span, self.behaviour);
-                }
+                    (entry.key, value, entry.span)
+                };
+                vars.set_all(entries.into_iter().map(entry).collect(), self.behaviour);
             }
-            _ if document.root.is_null() => {}
-            _ => {
+            Err(tree) if tree.is_null() => {}
+            Err(tree) => {
                 return Err(InventoryError::Shape {
-                    span: if document.root.span.is_known() { document.root.span } else { Span::default() },
+                    span: tree.span(),
                     what: format!("a file of variables (`{}`)", path.display()),
                     wanted: "a mapping",
-                    found: document.root.describe().to_owned(),
+                    found: tree.describe().to_owned(),
                     hint: Some("Write one `name: value` per line.".into()),
                 });
             }

@@ -30,17 +30,26 @@ impl Vars {
     /// Sets a variable.
     pub fn set(&mut self, name: impl Into<Key>, value: Value, span: Span, behaviour: HashBehaviour) {
         let name = name.into();
-        let value = match (self.values.get_key(&name), behaviour) {
-            (Some(old), HashBehaviour::Merge) => combine(old, &value),
-            _ => value,
+        let merges = behaviour == HashBehaviour::Merge && matches!(value, Value::Dict(_));
+        let value = match if merges { self.values.get_key(&name) } else { None } {
+            Some(old) => combine(old, &value),
+            None => value,
         };
-        let place = self.values.len();
         if self.values.insert(name.clone(), value).is_none() {
             self.spans.push(span);
-        } else if let Some(place) =
-            (0..place).find(|place| self.values.at(*place).is_some_and(|(key, _)| *key == name))
-        {
+        } else if let Some(place) = self.values.keys().position(|key| *key == name) {
             self.spans[place] = span;
+        }
+    }
+
+    /// Sets many variables.
+    pub(crate) fn set_all(&mut self, vars: Vec<(Key, Value, Span)>, behaviour: HashBehaviour) {
+        if self.is_empty() {
+            self.values = Dict::with_capacity(vars.len());
+            self.spans = Vec::with_capacity(vars.len());
+        }
+        for (name, value, span) in vars {
+            self.set(name, value, span, behaviour);
         }
     }
 

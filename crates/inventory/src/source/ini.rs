@@ -9,6 +9,7 @@ use crate::model::{GroupId, Inventory};
 use crate::split::{self, Unclosed};
 use indexmap::IndexMap;
 use quorate_value::{FileId, Key, Span, Value};
+use std::collections::HashMap;
 
 /// What a file says, in order, and its mistakes.
 #[derive(Debug, Default)]
@@ -20,7 +21,7 @@ pub(super) struct Parsed {
 #[derive(Debug)]
 enum Line {
     Section { group: String, kind: Kind, span: Span },
-    Hosts { names: Vec<String>, port: Option<u32>, vars: Vec<(String, Value, Span)>, span: Span },
+    Hosts { names: Vec<String>, port: Option<u32>, vars: Vec<(Key, Value, Span)>, span: Span },
     Var { name: String, value: Value, span: Span },
     Child { name: String, span: Span },
 }
@@ -35,6 +36,7 @@ enum Kind {
 /// Reads the text.
 pub(super) fn parse(text: &str, file: FileId) -> Parsed {
     let mut parsed = Parsed::default();
+    let mut keys = HashMap::new();
     let mut kind = Some(Kind::Hosts);
     for (number, raw) in (1u32..).zip(text.lines()) {
         let line = raw.trim();
@@ -74,7 +76,7 @@ pub(super) fn parse(text: &str, file: FileId) -> Parsed {
             continue;
         }
         let read = match kind {
-            Some(Kind::Hosts) => host_line(line, span),
+            Some(Kind::Hosts) => host_line(line, span, &mut keys),
             Some(Kind::Vars) => var_line(line, span),
             Some(Kind::Children) => child_line(line, span),
             // Lines of a section that means nothing mean nothing.
@@ -101,7 +103,8 @@ fn section(line: &str) -> Option<(&str, Option<&str>)> {
     (!group.is_empty() && !group.contains(char::is_whitespace) && word_ok).then_some((group, word))
 }
 
-fn host_line(line: &str, span: Span) -> Result<Line, InventoryError> {
+/// `keys` holds the names seen so far, so that hosts share them.
+fn host_line(line: &str, span: Span, keys: &mut HashMap<String, Key>) -> Result<Line, InventoryError> {
     let at = |column: u32| Span::new(span.file, span.line, span.column + column);
     let words = split::words(line).map_err(|Unclosed(column)| InventoryError::Ini {
         span: at(column),
@@ -128,7 +131,11 @@ fn host_line(line: &str, span: Span) -> Result<Line, InventoryError> {
                 message: format!("expected `name=value` after the host, not `{}`", word.text),
                 hint: Some("Write one host a line; quote values with blanks: `name='a b'`.".into()),
             })?;
-            Ok((name.to_owned(), literal::value(value, span), span))
+            let key = match keys.get(name) {
+                Some(key) => key.clone(),
+                None => keys.entry(name.to_owned()).or_insert_with(|| Key::from(name)).clone(),
+            };
+            Ok((key, literal::value(value, span), span))
         })
         .collect::<Result<_, InventoryError>>()?;
     let (names, port) = hosts_of_entry(&host.text, at(host.column))?;
@@ -202,13 +209,9 @@ pub(super) fn apply(inventory: &mut Inventory, parsed: Parsed) -> Vec<InventoryE
                 }
             }
             Line::Hosts { names, port, vars, span } => {
-                for name in names {
-                    let host = inventory.declare_host(&name, current.0, port, span);
-                    for (name, value, span) in &vars {
-                        let key = Key::from(name.as_str());
-                        errors.extend(inventory.set_host_var(host, key, value.clone(), *span).err());
-                    }
-                }
+                let hosts: Vec<_> =
+                    names.iter().map(|name| inventory.declare_host(name, current.0, port, span)).collect();
+                errors.extend(inventory.set_host_vars(&hosts, vars).err());
             }
             Line::Var { name, value, span } => match &undefined {
                 Some(group) => waiting_vars.push((group.clone(), Key::from(name), value, span)),

@@ -10,6 +10,7 @@ mod constructed;
 mod generator;
 mod host_list;
 mod ini;
+mod plugin;
 mod script;
 mod toml;
 mod yaml;
@@ -17,6 +18,7 @@ mod yaml;
 use crate::error::{Attempt, InventoryError, SourceFailure, Warning, nearest};
 use crate::model::{Inventory, Source};
 use crate::options::{Options, Plugin};
+use crate::plain::{self, Tree};
 use crate::range::expand_host;
 use quorate_value::{FileId, Span};
 use quorate_yaml::{Document, YamlError};
@@ -134,7 +136,7 @@ impl Loader {
         }
         let directory = path.parent().map(Path::to_path_buf);
         self.inventory.current = Some(Arc::new(Source { text: shown.clone(), directory }));
-        let mut file = File { path, text: None, document: None };
+        let mut file = File { path, text: None, document: None, tree: None };
         let mut attempts: Vec<Attempt> = Vec::new();
         for plugin in self.inventory.options.enabled.clone() {
             match self.attempt(plugin, &mut file) {
@@ -244,6 +246,10 @@ impl Loader {
                 {
                     return Outcome::NotMine;
                 }
+                // Most files have no such key, and most of those are seen to have none without the YAML parser.
+                if file.tree(inventory).is_ok_and(|(tree, _)| plugin_key(&tree).is_none()) {
+                    return Outcome::NotMine;
+                }
                 let Ok(document) = file.document(inventory) else { return Outcome::NotMine };
                 let Some(node) = document.root.get("plugin") else { return Outcome::NotMine };
                 let name = node.as_str().unwrap_or_default();
@@ -251,7 +257,7 @@ impl Loader {
                     Some(named) if plugin != Plugin::Auto && named != plugin => Outcome::NotMine,
                     Some(Plugin::Constructed) => constructed::apply(inventory, &document.root).into(),
                     Some(Plugin::Generator) => generator::apply(inventory, &document.root).into(),
-                    Some(Plugin::Yaml) => yaml::apply(inventory, &document.root).into(),
+                    Some(Plugin::Yaml) => yaml::apply(inventory, Tree::Node(document.root.clone(), 0)).into(),
                     Some(_) => Outcome::Failed(vec![InventoryError::Plugin {
                         span: node.span,
                         name: name.to_owned(),
@@ -265,24 +271,25 @@ impl Loader {
                 }
             }
             Plugin::Yaml if !ends_as(&inventory.options.yaml_extensions) => Outcome::NotMine,
-            Plugin::Yaml => match file.document(inventory) {
-                Ok(document) => {
+            Plugin::Yaml => match file.tree(inventory) {
+                Ok((tree, warnings)) => {
                     // A `plugin:` that `auto` could not run is no group.
-                    if document.root.get("plugin").is_some_and(|node| node.as_str().is_some()) {
+                    if plugin_key(&tree).is_some_and(|plugin| plugin.as_str().is_some()) {
                         return Outcome::NotMine;
                     }
-                    if document.root.is_null() {
+                    if tree.is_null() {
                         return Outcome::Failed(vec![InventoryError::Shape {
-                            span: document.root.span,
+                            span: tree.span(),
                             what: "a YAML inventory".into(),
                             wanted: "a mapping of groups",
                             found: "nothing".into(),
                             hint: None,
                         }]);
                     }
-                    let warnings = document.warnings.iter().cloned().map(Warning::Yaml);
                     inventory.warnings.extend(warnings);
-                    yaml::apply(inventory, &document.root).into()
+                    // Nobody else needs the tree, unless this fails.
+                    file.tree = None;
+                    yaml::apply(inventory, Arc::unwrap_or_clone(tree)).into()
                 }
                 Err(error) => Outcome::Failed(vec![error]),
             },
@@ -290,11 +297,17 @@ impl Loader {
     }
 }
 
+fn plugin_key(tree: &Tree) -> Option<Tree> {
+    let entries = tree.entries()?;
+    entries.iter().find(|entry| entry.key.as_str() == Some("plugin")).map(|entry| entry.value.clone())
+}
+
 /// A file that several plugins may look at, read once.
 struct File<'a> {
     path: &'a Path,
     text: Option<Result<(Arc<str>, FileId), InventoryError>>,
     document: Option<Result<Arc<Document>, InventoryError>>,
+    tree: Option<Arc<Tree>>,
 }
 
 impl File<'_> {
@@ -310,6 +323,24 @@ impl File<'_> {
             self.document = Some(parsed);
         }
         self.document.clone().unwrap_or_else(|| Err(YamlError::new(Span::default(), "not read").into()))
+    }
+
+    /// The document as a tree, and what is odd about it; read the short way where that is possible.
+    fn tree(&mut self, inventory: &mut Inventory) -> Result<(Arc<Tree>, Vec<Warning>), InventoryError> {
+        if self.tree.is_none() {
+            let (text, id) = self.text(inventory)?;
+            let tree = match plain::read(&text, id) {
+                Some(tree) => tree,
+                None => Tree::Node(self.document(inventory)?.root.clone(), 0),
+            };
+            self.tree = Some(Arc::new(tree));
+        }
+        let warnings = match &self.document {
+            Some(Ok(document)) => document.warnings.iter().cloned().map(Warning::Yaml).collect(),
+            _ => Vec::new(),
+        };
+        let null = || Arc::new(Tree::Scalar(quorate_value::Value::Null, Span::default()));
+        Ok((self.tree.clone().unwrap_or_else(null), warnings))
     }
 
     /// Whether the text is a YAML mapping or list, or looks as if it was meant to be one.
