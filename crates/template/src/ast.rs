@@ -19,6 +19,8 @@ pub(crate) struct Loc {
 #[derive(Debug, Clone)]
 pub(crate) struct Expr {
     pub(crate) loc: Loc,
+    /// How many levels of expressions are in it, itself included.
+    pub(crate) height: u32,
     pub(crate) kind: ExprKind,
 }
 
@@ -43,6 +45,45 @@ pub(crate) enum ExprKind {
     Call(Box<Expr>, Box<CallArgs>),
     Filter(Box<Expr>, Box<FilterCall>),
     Test(Box<Expr>, Box<TestCall>),
+}
+
+impl ExprKind {
+    /// The height of the highest expression inside.
+    pub(crate) fn inner_height(&self) -> u32 {
+        let all = |exprs: &[Expr]| exprs.iter().map(|expr| expr.height).max().unwrap_or(0);
+        match self {
+            ExprKind::Const(_) | ExprKind::Name(_) => 0,
+            ExprKind::List(items) | ExprKind::Tuple(items) | ExprKind::Concat(items) => all(items),
+            ExprKind::Dict(entries) => {
+                entries.iter().map(|(key, value)| key.height.max(value.height)).max().unwrap_or(0)
+            }
+            ExprKind::Unary(_, inner) | ExprKind::Attr(inner, _) => inner.height,
+            ExprKind::Binary(_, left, right)
+            | ExprKind::And(left, right)
+            | ExprKind::Or(left, right)
+            | ExprKind::Item(left, right) => left.height.max(right.height),
+            ExprKind::Compare(first, rest) => {
+                rest.iter().map(|(_, expr)| expr.height).max().unwrap_or(0).max(first.height)
+            }
+            ExprKind::Cond(both, otherwise) => {
+                all(&both[..]).max(otherwise.as_ref().map_or(0, |expr| expr.height))
+            }
+            ExprKind::Slice(object, parts) => {
+                parts.iter().flatten().map(|part| part.height).max().unwrap_or(0).max(object.height)
+            }
+            ExprKind::Call(callee, args) => args.height().max(callee.height),
+            ExprKind::Filter(input, call) => call.args.height().max(input.height),
+            ExprKind::Test(input, call) => call.args.height().max(input.height),
+        }
+    }
+}
+
+impl CallArgs {
+    fn height(&self) -> u32 {
+        let named = self.named.iter().map(|(_, expr)| expr);
+        let all = self.positional.iter().chain(named).chain(&self.star).chain(&self.star_star);
+        all.map(|expr| expr.height).max().unwrap_or(0)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::host::{Context, Source};
 use crate::lexer::Style;
 use crate::parser::{parse_bare, parse_template};
 use crate::rt::{Realm, V};
-use quorate_value::{Span, Str, Value};
+use quorate_value::{Span, Str, Value, str_of};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -29,6 +29,8 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Template {
     text: Arc<str>,
+    /// Where the template begins, after a header.
+    begin: usize,
     name: Option<Arc<str>>,
     style: Arc<Style>,
     code: Code,
@@ -161,7 +163,7 @@ impl Engine {
         }
         let shared = text.shared().cloned().unwrap_or_else(|| Arc::from(""));
         let code = match form {
-            Form::Template => Code::Tree(parse_template(&shared, &self.style)?),
+            Form::Template => Code::Tree(parse_template(&shared, &self.style, 0)?),
             Form::Expression | Form::Condition => {
                 let style = Style { escapes_in_output: true, ..(*self.style).clone() };
                 Code::Expr(parse_bare(&shared, &style)?)
@@ -173,6 +175,7 @@ impl Engine {
         };
         let template = Arc::new(Template {
             text: Arc::clone(&shared),
+            begin: 0,
             name: None,
             style: Arc::clone(&self.style),
             code,
@@ -216,13 +219,18 @@ impl Engine {
         if let Some(found) = self.files.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(Arc::clone(found));
         }
-        let tree = parse_template(&text, style)
-            .map_err(|error| error.written_at(source.text.span()).in_template(&source.name))?;
+        let compile = || {
+            let (style, begin) = style.with_header(&text)?;
+            Ok((parse_template(&text, &style, begin)?, style, begin))
+        };
+        let (tree, style, begin) = compile()
+            .map_err(|error: Error| error.written_at(source.text.span()).in_template(&source.name))?;
         let reads = reads_of_tree(&tree);
         let template = Arc::new(Template {
             text,
+            begin,
             name: Some(Arc::clone(&source.name)),
-            style: Arc::new(style.clone()),
+            style: Arc::new(style),
             code: Code::Tree(tree),
             renders_literals: false,
             reads,
@@ -257,31 +265,49 @@ impl Engine {
         self.render_value(&Value::Str(text.clone()), ctx)
     }
 
-    /// The text of a template file, as the `template` module makes it.
-    pub fn render_text(&self, source: &Source, style: &Style, ctx: &Context) -> Result<Str> {
+    /// What a template file comes to: text, or a native value where it is nothing but one expression.
+    ///
+    /// A first line `#jinja2: key: value, ...` changes the style.
+    pub fn render_file(&self, source: &Source, style: &Style, ctx: &Context) -> Result<Value> {
         trusted(&source.text)?;
         let vm = Vm::new(self, *ctx);
-        self.text_of(&vm, source, style).map_err(|error| self.explain(error, ctx))
+        self.value_of(&vm, source, style).map_err(|error| self.explain(error, ctx))
     }
 
-    pub(crate) fn text_of(&self, vm: &Vm, source: &Source, style: &Style) -> Result<Str> {
+    /// The text of a template file, as the `template` module writes it.
+    pub fn render_text(&self, source: &Source, style: &Style, ctx: &Context) -> Result<Str> {
+        Ok(match self.render_file(source, style, ctx)? {
+            Value::Str(text) => text,
+            Value::Null => Str::default(),
+            Value::Omit => {
+                return Err(Error::new(Kind::Omitted, "A template was resolved to an Omit scalar."));
+            }
+            other if other.holds_secret() => Str::from(str_of(&other)).secret(),
+            other => Str::from(str_of(&other)),
+        })
+    }
+
+    pub(crate) fn value_of(&self, vm: &Vm, source: &Source, style: &Style) -> Result<Value> {
         let template = self.compile_source(source, style)?;
+        let plain = |tag: &String| !template.text().contains(tag.as_str());
+        let style = template.style();
+        if plain(&style.variable_start) && plain(&style.block_start) && plain(&style.comment_start) {
+            let body = &template.text()[template.begin..];
+            return Ok(Value::Str(if body.len() == source.text.len() {
+                source.text.clone().untrusted()
+            } else {
+                Str::new(body)
+            }));
+        }
         let top = Rc::new(Env::default());
         let frame = Frame::new(&template, Realm::Root, Rc::clone(&top), source.text.span());
-        let mut out = Out::text();
-        let (text, secret) = vm.watching(|| {
+        let (value, secret) = vm.watching(|| {
+            let mut out = Out::default();
             vm.run_body(&frame, &top, &mut out)?;
-            Ok(std::mem::take(&mut out).finish())
+            Ok(out.finish())
         })?;
-        let V::Str(text) = text else { return Ok(Str::default()) };
-        let have = text.len() - text.trim_end_matches('\n').len();
-        let missing = template.trailing_newlines().saturating_sub(have);
-        let text = if missing > 0 {
-            Str::from(text.as_str().to_owned() + &style.newline_sequence.repeat(missing))
-        } else {
-            text
-        };
-        Ok(if secret { text.secret() } else { text })
+        let value = vm.settle(value, &template, secret)?;
+        vm.finalize(&value)
     }
 
     /// The value of a bare expression.

@@ -293,7 +293,7 @@ impl<'a> Vm<'a> {
         let template = self.engine.compile_text(text)?;
         let scope = match realm {
             Realm::Foreign(scope) => Rc::as_ptr(scope).cast::<u8>() as usize,
-            Realm::Root | Realm::Done => 0,
+            Realm::Root | Realm::Done | Realm::Nothing => 0,
         };
         let id = (text.as_str().as_ptr() as usize, scope);
         {
@@ -368,6 +368,7 @@ impl<'a> Vm<'a> {
         let bound = match realm {
             Realm::Foreign(scope) => scope.get(name),
             Realm::Root | Realm::Done => self.ctx.scope.get(name),
+            Realm::Nothing => None,
         };
         let (value, realm) = match bound {
             None => return Ok(None),
@@ -396,6 +397,7 @@ impl<'a> Vm<'a> {
         let pure = !self.impure.replace(impure || self.impure.get());
         let via = || Via { variable: Some(Arc::from(name)), defined: text.span() };
         match result {
+            Ok(V::Undefined(error)) => Ok(Some(V::Undefined(Rc::new((*error).clone().through(via()))))),
             Ok(found) => {
                 if own && pure && matches!(found, V::Str(_) | V::Int(_) | V::Bool(_) | V::Float(_) | V::Null)
                 {
@@ -417,18 +419,18 @@ impl<'a> Vm<'a> {
         }
     }
 
-    /// The text of a template file with a few variables put over the caller's.
-    pub(crate) fn render_file(&self, source: &Source, style: &Style, over: &Dict) -> Result<Str> {
+    /// What a template file comes to, with a few variables put over the caller's.
+    pub(crate) fn render_file(&self, source: &Source, style: &Style, over: &Dict) -> Result<Value> {
         if !source.text.is_trusted() {
             return Err(Error::new(Kind::Untrusted, "Encountered untrusted template or expression."));
         }
         let scope = Layered { over, under: self.ctx.scope };
         let vm = Vm::new(self.engine, Context { scope: &scope, world: self.ctx.world });
-        let text = self.engine.text_of(&vm, source, style)?;
-        if text.is_secret() {
+        let value = self.engine.value_of(&vm, source, style)?;
+        if value.holds_secret() {
             self.saw_secret();
         }
-        Ok(text)
+        Ok(value)
     }
 
     /// All variables' names in a realm.
@@ -436,6 +438,7 @@ impl<'a> Vm<'a> {
         match realm {
             Realm::Foreign(scope) => Scope::names(&**scope),
             Realm::Root | Realm::Done => self.ctx.scope.names(),
+            Realm::Nothing => Vec::new(),
         }
     }
 }

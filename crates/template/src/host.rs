@@ -124,8 +124,9 @@ pub trait Caller {
     /// A value with the templates inside rendered, in the variables of the caller.
     fn render(&self, value: &Value) -> Result<Value>;
 
-    /// The text of a file rendered as the `template` module does, with some variables put over the caller's.
-    fn render_text(&self, source: &Source, style: &Style, over: &Dict) -> Result<Str>;
+    /// What a template file comes to, with some variables put over the caller's: text, or a native value where the
+    /// template is nothing but one expression.
+    fn render_file(&self, source: &Source, style: &Style, over: &Dict) -> Result<Value>;
 }
 
 /// What to tell the user beside the result.

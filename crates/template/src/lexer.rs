@@ -66,6 +66,66 @@ impl Style {
     pub fn file() -> Self {
         Style { escapes_in_output: true, ..Style::default() }
     }
+
+    /// The style that a first line `#jinja2: key: value, ...` asks for, and where the template begins after it.
+    pub(crate) fn with_header(&self, text: &str) -> Result<(Style, usize)> {
+        const HEADER: &str = "#jinja2:";
+        let mut style = self.clone();
+        if !text.starts_with(HEADER) {
+            return Ok((style, 0));
+        }
+        let end = text.find('\n').unwrap_or(text.len());
+        let bad = |what: String| Error::new(Kind::Syntax, what);
+        for pair in split_pairs(&text[HEADER.len()..end]) {
+            let Some((key, value)) = pair.split_once(':') else {
+                return Err(bad(format!(
+                    "failed to parse jinja2 override {}. Did you use something different from colon as key-value separator?",
+                    str_repr(pair.trim())
+                )));
+            };
+            let (key, value) = (key.trim(), value.trim());
+            let unquoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q));
+            let text = unquoted.map_or_else(|| value.to_owned(), |inner| inner.replace("\\n", "\n").replace("\\r", "\r"));
+            let flag = || match text.as_str() {
+                "True" | "true" => Ok(true),
+                "False" | "false" => Ok(false),
+                _ => Err(bad(format!("{key} must be True or False"))),
+            };
+            match key {
+                "block_start_string" => style.block_start = text,
+                "block_end_string" => style.block_end = text,
+                "variable_start_string" => style.variable_start = text,
+                "variable_end_string" => style.variable_end = text,
+                "comment_start_string" => style.comment_start = text,
+                "comment_end_string" => style.comment_end = text,
+                "newline_sequence" => style.newline_sequence = text,
+                "trim_blocks" => style.trim_blocks = flag()?,
+                "lstrip_blocks" => style.lstrip_blocks = flag()?,
+                "keep_trailing_newline" => style.keep_trailing_newline = flag()?,
+                other => return Err(bad(format!("invalid jinja2 override {}", str_repr(other)))),
+            }
+        }
+        Ok((style, (end + 1).min(text.len())))
+    }
+}
+
+/// Pieces between commas outside of quotes.
+fn split_pairs(text: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let (mut start, mut quote) = (0, None);
+    for (at, c) in text.char_indices() {
+        match (c, quote) {
+            ('"' | '\'', None) => quote = Some(c),
+            (c, Some(open)) if c == open => quote = None,
+            (',', None) => {
+                out.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    out.push(&text[start..]);
+    out
 }
 
 /// What a token is.
@@ -116,9 +176,9 @@ const OPERATORS: [&str; 27] = [
     "=", ".", ":", "|", ",", ";", "!",
 ];
 
-/// The tokens of a template.
-pub(crate) fn tokenize(text: &Arc<str>, style: &Style) -> Result<Vec<Token>> {
-    let mut lexer = Lexer { text, style, at: 0, out: Vec::new(), line_starting: true, kind: Kind::Syntax };
+/// The tokens of the template that begins at a byte of the text.
+pub(crate) fn tokenize(text: &Arc<str>, style: &Style, begin: usize) -> Result<Vec<Token>> {
+    let mut lexer = Lexer { text, style, at: begin, out: Vec::new(), line_starting: true, kind: Kind::Syntax };
     lexer.root()?;
     lexer.push(Tok::Eof, text.len(), text.len());
     Ok(lexer.out)
@@ -600,7 +660,7 @@ mod tests {
     use super::*;
 
     fn shown(text: &str, style: &Style) -> String {
-        match tokenize(&Arc::from(text), style) {
+        match tokenize(&Arc::from(text), style, 0) {
             Err(error) => error.detail().to_owned(),
             Ok(tokens) => tokens
                 .iter()

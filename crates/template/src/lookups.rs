@@ -39,7 +39,7 @@ impl Caller for Here<'_, '_> {
         self.vm.finish_shared(value, &self.realm, 0)
     }
 
-    fn render_text(&self, source: &Source, style: &Style, over: &Dict) -> Result<Str> {
+    fn render_file(&self, source: &Source, style: &Style, over: &Dict) -> Result<Value> {
         self.vm.render_file(source, style, over)
     }
 }

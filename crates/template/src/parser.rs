@@ -14,10 +14,12 @@ use std::sync::Arc;
 
 /// How deep expressions and statements nest. Python's own parser gives up near this, too.
 const MAX_DEPTH: usize = 100;
+/// How high a tree may grow through chains: `a.b.c`, `1 + 2 + 3`, `x | f | g`.
+const MAX_HEIGHT: u32 = 400;
 
-/// A template's tree.
-pub(crate) fn parse_template(text: &Arc<str>, style: &Style) -> Result<Tree> {
-    let tokens = tokenize(text, style)?;
+/// The tree of the template that begins at a byte of the text.
+pub(crate) fn parse_template(text: &Arc<str>, style: &Style, begin: usize) -> Result<Tree> {
+    let tokens = tokenize(text, style, begin)?;
     let mut parser = Parser::new(text, style, tokens, Kind::Syntax);
     let body = parser.subparse(&[])?;
     parser.refuse_unknown_plugins()?;
@@ -180,6 +182,16 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// An expression from `start` to here; an error where it nests too deep.
+    fn make(&self, start: Loc, kind: ExprKind) -> Result<Expr> {
+        let loc = self.since(start);
+        let height = kind.inner_height() + 1;
+        if height > MAX_HEIGHT {
+            return self.fail_at("too many nested expressions or blocks", loc);
+        }
+        Ok(Expr { loc, height, kind })
+    }
+
     /// Runs `inner` one level deeper.
     fn deeper<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         if self.depth >= MAX_DEPTH {
@@ -203,7 +215,7 @@ impl<'a> Parser<'a> {
                 // Plug-ins inside a branch may exist where the branch is taken; Jinja2 asks only then.
                 p.unknown.truncate(unknown);
                 let kind = ExprKind::Cond(Box::new([test, expr]), otherwise);
-                expr = Expr { loc: p.since(start), kind };
+                expr = p.make(start, kind)?;
             }
             Ok(expr)
         })
@@ -217,8 +229,7 @@ impl<'a> Parser<'a> {
             self.next();
             let inner = self.deeper(|p| p.operators(3))?;
             ceiling = 2;
-            let loc = self.since(start);
-            Expr { loc, kind: ExprKind::Unary(Unary::Not, Box::new(inner)) }
+            self.make(start, ExprKind::Unary(Unary::Not, Box::new(inner)))?
         } else {
             self.unary(true)?
         };
@@ -265,7 +276,7 @@ impl<'a> Parser<'a> {
                     }
                 }
             };
-            left = Expr { loc: self.since(start), kind };
+            left = self.make(start, kind)?;
         }
     }
 
@@ -326,7 +337,7 @@ impl<'a> Parser<'a> {
             Some(op) => {
                 self.next();
                 let inner = self.deeper(|p| p.unary(false))?;
-                Expr { loc: self.since(start), kind: ExprKind::Unary(op, Box::new(inner)) }
+                self.make(start, ExprKind::Unary(op, Box::new(inner)))?
             }
             None => self.primary()?,
         };
@@ -411,7 +422,7 @@ impl<'a> Parser<'a> {
             }
             other => return self.fail(format!("unexpected {}", str_repr(&other.describe()))),
         };
-        Ok(Expr { loc: self.since(start), kind })
+        self.make(start, kind)
     }
 
     /// One expression, or several with commas between them, which make a tuple.
@@ -441,7 +452,7 @@ impl<'a> Parser<'a> {
                 return self.fail(format!("Expected an expression, got {found}"));
             }
         }
-        Ok(Expr { loc: self.since(start), kind: ExprKind::Tuple(items) })
+        self.make(start, ExprKind::Tuple(items))
     }
 
     fn postfix(&mut self, mut node: Expr) -> Result<Expr> {
@@ -462,7 +473,7 @@ impl<'a> Parser<'a> {
                     self.next();
                     let call = self.filter_call()?;
                     let kind = ExprKind::Filter(Box::new(node), Box::new(call));
-                    Expr { loc: self.since(start), kind }
+                    self.make(start, kind)?
                 }
                 Tok::Name(name) if &**name == "is" => self.test(node)?,
                 // A call may follow a filter: `x | f()()`.
@@ -474,8 +485,8 @@ impl<'a> Parser<'a> {
 
     fn call(&mut self, node: Expr) -> Result<Expr> {
         let args = self.call_args()?;
-        let loc = self.since(node.loc);
-        Ok(Expr { loc, kind: ExprKind::Call(Box::new(node), Box::new(args)) })
+        let start = node.loc;
+        self.make(start, ExprKind::Call(Box::new(node), Box::new(args)))
     }
 
     fn subscript(&mut self, node: Expr) -> Result<Expr> {
@@ -489,12 +500,12 @@ impl<'a> Parser<'a> {
                 Tok::Number(number @ (Value::Int(_) | Value::Big(_))) => {
                     let loc = self.here();
                     self.next();
-                    let index = Expr { loc, kind: ExprKind::Const(number) };
+                    let index = self.make(loc, ExprKind::Const(number))?;
                     ExprKind::Item(Box::new(node), Box::new(index))
                 }
                 _ => return self.fail("expected name or number"),
             };
-            return Ok(Expr { loc: self.since(start), kind });
+            return self.make(start, kind);
         }
         self.expect_op("[")?;
         let first = self.here();
@@ -506,7 +517,6 @@ impl<'a> Parser<'a> {
             items.push(self.subscribed()?);
         }
         self.expect_op("]")?;
-        let loc = self.since(start);
         let node = Box::new(node);
         let kind = match (items.len(), items.pop()) {
             (1, Some(Subscript::Item(item))) => ExprKind::Item(node, Box::new(item)),
@@ -521,11 +531,11 @@ impl<'a> Parser<'a> {
                         }
                     }
                 }
-                let index = Expr { loc: self.since(first), kind: ExprKind::Tuple(all) };
+                let index = self.make(first, ExprKind::Tuple(all))?;
                 ExprKind::Item(node, Box::new(index))
             }
         };
-        Ok(Expr { loc, kind })
+        self.make(start, kind)
     }
 
     fn subscribed(&mut self) -> Result<Subscript> {
@@ -648,7 +658,7 @@ impl<'a> Parser<'a> {
             self.unknown.push((format!("No test named {}.", str_repr(&name)), loc));
         }
         let call = TestCall { name, test, args, negated, loc };
-        Ok(Expr { loc: self.since(start), kind: ExprKind::Test(Box::new(node), Box::new(call)) })
+        self.make(start, ExprKind::Test(Box::new(node), Box::new(call)))
     }
 }
 

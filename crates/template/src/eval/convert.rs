@@ -27,11 +27,6 @@ enum State {
 }
 
 impl Out {
-    /// Output that is text from the start: a file.
-    pub(crate) fn text() -> Self {
-        Out { state: State::Text(String::new(), false), muted: false }
-    }
-
     pub(crate) fn literal(&mut self, vm: &Vm, text: &Arc<str>) -> Result<()> {
         match &mut self.state {
             State::Text(out, _) => out.push_str(text),

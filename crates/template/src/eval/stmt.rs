@@ -4,8 +4,8 @@ use super::{Env, Frame, Out, Vm};
 use crate::ast::*;
 use crate::engine::Template;
 use crate::error::{Error, Result};
-use crate::rt::{MacroObject, Module, Native, V};
-use quorate_value::str_repr;
+use crate::rt::{MacroObject, Module, Native, Realm, V};
+use quorate_value::{Span, str_repr};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Vm<'_> {
                 resolved: std::cell::RefCell::default(),
                 blocks: Rc::clone(&frame.blocks),
                 top: Rc::clone(&frame.top),
-                origin: quorate_value::Span::default(),
+                origin: Span::default(),
             });
         }
         Ok(())
@@ -405,8 +405,8 @@ impl Vm<'_> {
         } else {
             Rc::new(Env::default())
         };
-        let inner =
-            Frame::new(&template, frame.realm.clone(), Rc::clone(&top), quorate_value::Span::default());
+        let realm = if include.with_context { frame.realm.clone() } else { Realm::Nothing };
+        let inner = Frame::new(&template, realm, Rc::clone(&top), Span::default());
         self.run_body(&inner, &top, out)
     }
 
@@ -421,8 +421,8 @@ impl Vm<'_> {
         } else {
             Rc::clone(&top)
         };
-        let inner =
-            Frame::new(&template, frame.realm.clone(), Rc::clone(&outer), quorate_value::Span::default());
+        let realm = if import.with_context { frame.realm.clone() } else { Realm::Nothing };
+        let inner = Frame::new(&template, realm, Rc::clone(&outer), Span::default());
         let mut out = Out::default();
         self.run_body(&inner, &outer, &mut out)?;
         match &import.names {

@@ -16,6 +16,8 @@ use std::sync::Arc;
 pub(crate) enum Realm {
     /// In none: the value is finished.
     Done,
+    /// In none, for a template that is included or imported without context.
+    Nothing,
     /// In the scope of the running template.
     Root,
     /// In another scope, such as another host's.

@@ -1,0 +1,6 @@
+//! Integration tests of the template engine.
+
+mod differential;
+mod laws;
+mod secrets;
+mod world;
