@@ -21,7 +21,7 @@ def main():
     facts = '%d of %d voters would remain healthy; quorum needs %d (%s)' % (
         healthy, len(voters), need, '; '.join(seen['why']))
     if healthy < need:
-        module.fail_json('%s of %s would lose quorum: %s. Nothing was changed' % (
+        module.fail_json('%s of %s would lose quorum: %s. Nothing was stopped' % (
             args['step'], ', '.join(args['hosts']), facts))
     module.exit_json(changed=False, why=[facts])
 
