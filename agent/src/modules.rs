@@ -1,7 +1,9 @@
 //! All modules. To add one: a file, its `mod` line, its line in [`MODULES`]; both lists are sorted.
 
+pub mod acl;
 pub mod apt;
 pub mod assemble;
+pub mod async_status;
 pub mod blockinfile;
 pub mod command;
 pub mod copy;
@@ -24,6 +26,7 @@ pub mod ping;
 pub mod replace;
 pub mod script;
 pub mod service;
+pub mod setup;
 pub mod slurp;
 pub mod stat;
 pub mod systemd_service;
@@ -40,8 +43,10 @@ use crate::module::Module;
 /// The one registration table.
 #[rustfmt::skip] // one line a module, so that additions never collide
 pub const MODULES: &[&dyn Module] = &[
+    &acl::Acl,
     &apt::Apt,
     &assemble::Assemble,
+    &async_status::AsyncStatus,
     &blockinfile::BlockInFile,
     &command::CommandModule,
     &copy::Copy,
@@ -62,6 +67,7 @@ pub const MODULES: &[&dyn Module] = &[
     &replace::Replace,
     &script::Script,
     &service::Service,
+    &setup::Setup,
     &slurp::Slurp,
     &stat::Stat,
     &systemd_service::SystemdService,

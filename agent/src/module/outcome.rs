@@ -67,6 +67,11 @@ impl Outcome {
         self.entries.insert(key, value);
     }
 
+    /// Takes an entry out of the result again.
+    pub fn unset(&mut self, key: &str) {
+        self.entries.remove(key);
+    }
+
     /// A difference; several make a list.
     #[must_use]
     pub fn diff(mut self, diff: Diff) -> Self {

@@ -32,9 +32,8 @@ pub(crate) fn start(mut job: Job, provider: &Arc<dyn ContentProvider>, cancel: &
     match launch(&mut job, &spec, provider, cancel) {
         Ok(status) => dict! {
             "changed" => true,
-            "failed" => Value::Int(0),
-            "started" => Value::Int(1),
-            "finished" => Value::Int(0),
+            "started" => true,
+            "finished" => false,
             "ansible_job_id" => spec.jid,
             "results_file" => status.to_string_lossy().into_owned(),
         },
@@ -54,10 +53,6 @@ fn launch(
         Failure::new(format!("could not create: {} - {}", directory.display(), errno(&error)))
     })?;
     gather_content(job, provider, cancel)?;
-    save(
-        &status,
-        &dict! {"started" => Value::Int(1), "finished" => Value::Int(0), "ansible_job_id" => spec.jid.as_str()},
-    )?;
     let failed = |error: std::io::Error| Failure::new(format!("could not start the job: {}", errno(&error)));
     let mut child = std::process::Command::new("/proc/self/exe")
         .arg(FLAG)
@@ -70,6 +65,8 @@ fn launch(
         .map_err(failed)?;
     let request = Request::Run { id: 0, job: Box::new(std::mem::take(job)) };
     let bytes = protocol::encode(&request).map_err(|error| Failure::new(error.to_string()))?;
+    let running = dict! {"started" => true, "finished" => false, "ansible_job_id" => spec.jid.as_str(), "_pid" => child.id()};
+    save(&status, &running)?;
     child.stdin.take().map_or(Ok(()), |mut input| input.write_all(&bytes)).map_err(failed)?;
     // It forks no more, so somebody has to collect it while we live.
     std::thread::spawn(move || child.wait());
@@ -151,9 +148,15 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether a job's process is still there (and not another that got its number).
+pub(super) fn is_running(pid: i64) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split(|byte| *byte == 0).any(|word| word == FLAG.as_bytes())
+}
+
 fn finished(mut result: Dict, jid: &str) -> Dict {
     result.insert("ansible_job_id", jid);
-    result.insert("started", Value::Int(1));
-    result.insert("finished", Value::Int(1));
+    result.insert("started", true);
+    result.insert("finished", true);
     result
 }

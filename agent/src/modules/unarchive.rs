@@ -128,6 +128,9 @@ impl<'a> Job<'a> {
         let mut report = compare::Report::default();
         self.each(&mut |member, path, content| {
             seen.note(member, path);
+            if self.format == Format::Zip {
+                seen.note_top(&self.dest, path);
+            }
             report.look(&self, member, path, content)
         })?;
         if !self.args.strings("include").is_empty() && seen.names.is_empty() {
@@ -207,6 +210,14 @@ struct Seen {
 }
 
 impl Seen {
+    /// zip archives often leave out the directories that their members stand in.
+    fn note_top(&mut self, dest: &str, path: &Path) {
+        let below = path.strip_prefix(dest).unwrap_or(path);
+        if let (Some(top), true) = (below.components().next(), below.components().count() > 1) {
+            self.paths.insert(Path::new(dest).join(top));
+        }
+    }
+
     fn note(&mut self, member: &Member, path: &Path) {
         self.names.push(member.name.clone());
         self.paths.insert(path.components().collect());

@@ -187,13 +187,14 @@ fn each_tar(from: impl Read, visit: Visit<'_>) -> io::Result<()> {
             name,
             kind,
             mode: Some(header.mode()? & 0o7777),
-            owner: Some(Owner {
-                uid: header.uid()? as u32,
-                gid: header.gid()? as u32,
+            // Some writers leave these fields empty.
+            owner: header.uid().ok().zip(header.gid().ok()).map(|(uid, gid)| Owner {
+                uid: uid as u32,
+                gid: gid as u32,
                 user: text(header.username_bytes()),
                 group: text(header.groupname_bytes()),
             }),
-            mtime: header.mtime()? as i64,
+            mtime: header.mtime().unwrap_or_default() as i64,
             size: entry.size(),
         };
         visit(&member, &mut entry)?;

@@ -67,8 +67,9 @@ impl Report {
             }
             Kind::Directory if !path.is_dir() => marks[2] = 'c',
             Kind::Link(target) if std::fs::read_link(path).map_or(true, |now| now != Path::new(target)) => {
-                marks[2] = 'c'
+                marks[2] = 'c';
             }
+            Kind::Hard(_) if job.options.keep_newer && metadata.mtime() > member.mtime => {}
             Kind::Hard(name) => {
                 let other = job
                     .options

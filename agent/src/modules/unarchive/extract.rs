@@ -59,6 +59,12 @@ impl<'a> Extraction<'a> {
                 self.links.insert(path.to_path_buf());
                 self.own(member, path)
             }
+            Kind::Hard(_)
+                if self.job.options.keep_newer
+                    && standing.as_ref().is_some_and(|it| it.mtime() > member.mtime) =>
+            {
+                Ok(())
+            }
             Kind::Hard(name) => {
                 let target = self.job.options.place(name)?;
                 let target = target
