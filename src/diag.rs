@@ -107,7 +107,7 @@ impl Diag {
             Severity::Warning => Level::WARNING,
         };
         let source = source_of(self.span.file);
-        let path = source.as_ref().map(|s| s.path.display().to_string()).unwrap_or_default();
+        let path = source.as_ref().map(|s| short_path(&s.path)).unwrap_or_default();
         let title = level.primary_title(self.message.as_str()).id(self.code);
         let mut group = Group::with_title(title);
         let range = source.as_ref().and_then(|s| byte_range(&s.text, self.span));
@@ -162,6 +162,12 @@ impl std::fmt::Display for Diag {
 }
 
 impl std::error::Error for Diag {}
+
+/// A path as people typed it: below the working directory, relative to it.
+fn short_path(path: &std::path::Path) -> String {
+    let below = std::env::current_dir().ok().and_then(|cwd| path.strip_prefix(cwd).ok().map(std::path::Path::to_path_buf));
+    below.unwrap_or_else(|| path.to_path_buf()).display().to_string()
+}
 
 /// The bytes of the word at a place; nothing where the text has no such place.
 fn byte_range(text: &str, span: Span) -> Option<std::ops::Range<usize>> {

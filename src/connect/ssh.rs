@@ -13,8 +13,10 @@ use std::time::Duration;
 
 fn socket_of(target: &Target, dir: &Path) -> PathBuf {
     use sha2::Digest as _;
+    // the same address in another network namespace (a lab) is another host
+    let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
     let key = format!(
-        "{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
+        "{network:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
         target.address, target.port, target.user, target.private_key, target.ssh_args, target.host_key_checking
     );
     let hash: String = sha2::Sha256::digest(key.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect();

@@ -116,7 +116,8 @@ impl Loader {
             .map_err(|_| Diag::error("E0102", format!("{} is not UTF-8 text", path.display())))?;
         // the plain text of a vault is never drawn in a diagnostic
         let shown: Arc<str> = if vaulted { "".into() } else { text.as_str().into() };
-        let file = FileId::register(path, shown);
+        let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let file = FileId::register(&full, shown);
         let document = quorate_yaml::parse(&text, file).map_err(|e| yaml_diag(&e))?;
         for warning in &document.warnings {
             let mut diag = Diag::warning("W0101", warning.to_string()).at(warning.span());

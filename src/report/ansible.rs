@@ -96,6 +96,8 @@ impl Ansible {
         shown.remove("exception");
         shown.remove("warnings");
         shown.remove("deprecations");
+        shown.remove("failed");
+        shown.remove("_cause");
         let indent = (indent || always || verbose > 2).then_some(4);
         if self.manner.yaml {
             let mut yaml = String::new();
@@ -156,7 +158,12 @@ impl Ansible {
     }
 
     fn error(&mut self, chain: &ErrorChain) {
-        let text = self.look.paint(Tone::Error, &format_chain(chain));
+        let text = format_chain(chain);
+        // the same words are told once
+        if !self.told.insert(text.clone()) {
+            return;
+        }
+        let text = self.look.paint(Tone::Error, text.strip_suffix('\n').unwrap_or(&text));
         if self.manner.failed_to_stderr { display::err(&text) } else { display::out(&text) }
     }
 
@@ -269,7 +276,9 @@ fn format_chain(chain: &ErrorChain) -> String {
     let whole: Vec<&str> = chain.links.iter().map(|(text, _)| text.trim_end_matches('.')).collect();
     let mut headline = whole.join(": ");
     if whole.len() == 1 {
-        headline = chain.links[0].0.clone();
+        headline.clone_from(&chain.links[0].0);
+    } else if chain.links.last().is_some_and(|(text, _)| text.ends_with('.')) {
+        headline.push('.');
     }
     let mut out = format!("[ERROR]: {headline}\n");
     let many = chain.links.len() > 1;
@@ -278,12 +287,18 @@ fn format_chain(chain: &ErrorChain) -> String {
             out.push_str("<<< caused by >>>\n\n");
         }
         if many {
-            out.push('\n');
+            if i == 0 {
+                out.push('\n');
+            }
             let last = i + 1 == chain.links.len();
             out.push_str(&if last { text.clone() } else { format!("{}.", text.trim_end_matches('.')) });
             out.push('\n');
         }
         out.push_str(&origin(*span));
+    }
+    if let Some(help) = &chain.help {
+        out.push_str(help);
+        out.push_str("\n\n");
     }
     out
 }
@@ -291,7 +306,8 @@ fn format_chain(chain: &ErrorChain) -> String {
 /// `Origin: file:line:column` with two lines before and a caret below.
 pub fn origin(span: Span) -> String {
     let Some(source) = source_of(span.file).filter(|_| span.line > 0) else { return String::new() };
-    let mut out = format!("Origin: {}:{}:{}\n\n", source.path.display(), span.line, span.column);
+    let path = std::path::absolute(&source.path).unwrap_or_else(|_| source.path.clone());
+    let mut out = format!("Origin: {}:{}:{}\n\n", path.display(), span.line, span.column);
     let lines: Vec<&str> = source.text.lines().collect();
     let line = span.line as usize;
     if line > lines.len() {

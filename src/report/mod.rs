@@ -54,6 +54,8 @@ pub struct Outcome {
 pub struct ErrorChain {
     /// Messages with places, outermost first.
     pub links: Vec<(String, Span)>,
+    /// The next thing to try.
+    pub help: Option<String>,
 }
 
 /// Counts of a host.

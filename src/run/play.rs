@@ -550,7 +550,7 @@ impl Runner {
             if self.settle_expansions(batch)? {
                 moved = true;
             }
-            self.flush_handlers(batch)?;
+            moved |= self.flush_handlers(batch);
             let begun = self.start_steps(batch, sender)?;
             if !moved && !begun {
                 let lowest = lowest(batch);
@@ -609,17 +609,17 @@ impl Runner {
     }
 
     /// Everybody is at a flush (or past it): notified handlers run next.
-    fn flush_handlers(&mut self, batch: &mut Batch) -> Result<(), Diag> {
+    fn flush_handlers(&mut self, batch: &mut Batch) -> bool {
         let waiting: Vec<usize> = (0..batch.hosts.len())
             .filter(|i| {
                 let host = &batch.hosts[*i];
                 takes_part(batch, host) && !host.busy && matches!(batch.program.get(host.at).map(|s| &s.node), Some(Node::Flush))
             })
             .collect();
-        let Some(&first) = waiting.first() else { return Ok(()) };
+        let Some(&first) = waiting.first() else { return false };
         let at = if batch.free { batch.hosts[first].at } else { waiting.iter().map(|i| batch.hosts[*i].at).min().expect("somebody waits") };
         if !batch.free && batch.hosts.iter().any(|host| takes_part(batch, host) && (host.at < at || (host.at == at && host.busy))) {
-            return Ok(());
+            return false;
         }
         let here: Vec<usize> = waiting.into_iter().filter(|i| batch.hosts[*i].at == at).collect();
         if here.iter().any(|i| !batch.hosts[*i].notified.is_empty()) {
@@ -628,7 +628,7 @@ impl Runner {
         for index in here {
             batch.hosts[index].at = at + 1;
         }
-        Ok(())
+        true
     }
 
     /// Puts every handler at a position; each host runs those it has notified.
@@ -701,7 +701,7 @@ impl Runner {
                             looped: false,
                             ignored: false,
                             effects: Vec::new(),
-                            error: Some(Arc::new(crate::report::ErrorChain { links })),
+                            error: Some(Arc::new(crate::report::ErrorChain { links, help: diag.help.clone() })),
                             delegate: None,
                             notify: Vec::new(),
                             register: None,

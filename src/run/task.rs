@@ -122,6 +122,8 @@ pub struct Failure {
     pub links: Vec<(String, Span)>,
     /// The host could not be reached.
     pub unreachable: bool,
+    /// The next thing to try.
+    pub help: Option<String>,
 }
 
 impl Failure {
@@ -134,13 +136,13 @@ impl Failure {
             Some((last, _)) if last.ends_with('.') && all.len() > 1 => message + ".",
             _ => message,
         };
-        Failure { result: dict! {"msg" => message, "failed" => true}, links: all, unreachable: false }
+        Failure { result: dict! {"msg" => message, "failed" => true}, links: all, ..Failure::default() }
     }
 
     /// A failure told by an action: `Action failed: …`.
     pub fn action(message: impl Into<String>) -> Self {
         let message = message.into();
-        Failure { result: dict! {"msg" => message, "failed" => true, "changed" => false}, links: Vec::new(), unreachable: false }
+        Failure { result: dict! {"msg" => message, "failed" => true, "changed" => false}, links: Vec::new(), ..Failure::default() }
     }
 }
 
@@ -152,6 +154,7 @@ struct Attempt {
     effects: Vec<Effect>,
     delegate: Option<String>,
     ignored: bool,
+    help: Option<String>,
 }
 
 /// Runs a step on a host.
@@ -195,7 +198,7 @@ impl Life<'_> {
     }
 
     fn finish_single(&self, scope: &TaskScope, attempt: Attempt) -> Done {
-        let chain = (!attempt.links.is_empty()).then(|| Arc::new(ErrorChain { links: attempt.links.clone() }));
+        let chain = (!attempt.links.is_empty()).then(|| Arc::new(ErrorChain { links: attempt.links.clone(), help: attempt.help.clone() }));
         let mut result = attempt.result;
         let no_log = self.no_log(scope);
         if no_log {
@@ -258,7 +261,7 @@ impl Life<'_> {
                 other => {
                     let span = span_of(&looped.items, looped.span);
                     let message = format!("The `loop` value must resolve to a 'list', not '{}'.", other.type_name());
-                    Err(Failure { result: dict! {"msg" => &message, "failed" => true}, links: vec![(message, span)], unreachable: false })
+                    Err(Failure { result: dict! {"msg" => &message, "failed" => true}, links: vec![(message, span)], help: Some("Provide a list of items/templates, or a template resolving to a list.".into()), ..Failure::default() })
                 }
             },
             Some(lookup) => render::with_lookup(scope, lookup, &looped.items).map_err(fail),
@@ -282,7 +285,7 @@ impl Life<'_> {
             let result = dict! {
                 "changed" => false, "results" => Value::list([]), "skipped" => true, "skipped_reason" => "No items in the list",
             };
-            let mut done = self.finish_single(&scope, Attempt { result, status: Status::Skipped, links: Vec::new(), effects: Vec::new(), delegate: None, ignored: false });
+            let mut done = self.finish_single(&scope, Attempt { result, status: Status::Skipped, links: Vec::new(), effects: Vec::new(), delegate: None, ignored: false, help: None });
             done.looped = false;
             return done;
         }
@@ -361,7 +364,7 @@ impl Life<'_> {
                     status: attempt.status,
                     result: Arc::new(shown(&attempt.result, no_log)),
                     ignored: attempt.ignored,
-                    error: (!attempt.links.is_empty()).then(|| Arc::new(ErrorChain { links: attempt.links.clone() })),
+                    error: (!attempt.links.is_empty()).then(|| Arc::new(ErrorChain { links: attempt.links.clone(), help: attempt.help.clone() })),
                 };
                 let label = Str::from(label.as_ref().map(str_of).unwrap_or_default());
                 (self.tell)(Event::Item { step: self.step.clone(), label, outcome });
@@ -468,7 +471,10 @@ impl Life<'_> {
             Ok(None) => {}
             Ok(Some(condition)) => return skipped(condition),
             Err((error, span)) => {
-                let failure = Failure::task(self.step, vec![(condition_error(&error), span)]);
+                let mut failure = Failure::task(self.step, vec![(condition_error(&error), span)]);
+                if matches!(error.kind(), quorate_template::Kind::Conditional) {
+                    failure.help = Some("Broken conditionals can be temporarily allowed with the `ALLOW_BROKEN_CONDITIONALS` configuration option.".into());
+                }
                 return self.failed(&scope, failure);
             }
         }
@@ -496,8 +502,8 @@ impl Life<'_> {
             (Some(_), _) => number_of(&task.retries).map_or(3, |n| (n as i64).max(0)),
         };
         let looping = !until.is_empty() || task.retries.is_some();
-        // `retries: 3` means at most three attempts after... the first counts too, as in ansible-core
-        let attempts = if looping { retries.max(1) } else { 1 };
+        // so many retries after the first attempt; a failure reports the retries as its attempts
+        let attempts = if looping { retries + 1 } else { 1 };
         let delay = number_of(&task.delay).unwrap_or(5.0).max(0.0);
         let mut number = 1;
         loop {
@@ -527,6 +533,7 @@ impl Life<'_> {
                 return attempt;
             }
             if number >= attempts {
+                attempt.result.insert("attempts", retries);
                 if attempt.status != Status::Failed {
                     attempt.status = Status::Failed;
                     attempt.result.insert("failed", true);
@@ -575,13 +582,14 @@ impl Life<'_> {
         if !failure.unreachable {
             result.insert("failed", true);
         }
+        let help = failure.help;
         let links = if failure.links.is_empty() {
             let message = result.get("msg").map(str_of).unwrap_or_default();
             vec![(format!("Task failed: Action failed: {message}"), self.step.task.span)]
         } else {
             failure.links
         };
-        Attempt { result, status, links, effects: Vec::new(), delegate: None, ignored }
+        Attempt { result, status, links, effects: Vec::new(), delegate: None, ignored, help }
     }
 
     async fn once(&self, scope: &TaskScope) -> Attempt {
@@ -667,7 +675,7 @@ impl Life<'_> {
                         "changed" => false, "failed" => true, "msg" => &message,
                         "timedout" => dict! {"period" => seconds as i64, "frame" => "the task was stopped on the host"},
                     };
-                    return Err(Failure { result, links: vec![(message, task.span)], unreachable: false });
+                    return Err(Failure { result, links: vec![(message, task.span)], ..Failure::default() });
                 }
             },
         };
@@ -707,7 +715,7 @@ impl Life<'_> {
             _ => Status::Ok,
         };
         let links = if failed { vec![(failure_text(&call.module, &result, &self.step.task.action.name), task.span)] } else { Vec::new() };
-        let mut attempt = Attempt { result, status, links, effects, delegate: delegate_label, ignored: false };
+        let mut attempt = Attempt { result, status, links, effects, delegate: delegate_label, ignored: false, help: None };
         self.verdict(scope, &mut attempt);
         Ok(attempt)
     }
@@ -741,7 +749,7 @@ impl Life<'_> {
                 let result = dict! {
                     "changed" => false, "failed" => true, "msg" => refusal.message, "refused" => refusal.code, "facts" => refusal.facts.iter().map(Value::from).collect::<Value>(),
                 };
-                return Err(Failure { result, links: Vec::new(), unreachable: false });
+                return Err(Failure { result, links: Vec::new(), ..Failure::default() });
             }
         };
         let outcome = actions::run(call).await;
@@ -949,7 +957,7 @@ fn skipped(condition: Value) -> Attempt {
     let result = dict! {
         "changed" => false, "skipped" => true, "skip_reason" => "Conditional result was False", "false_condition" => condition,
     };
-    Attempt { result, status: Status::Skipped, links: Vec::new(), effects: Vec::new(), delegate: None, ignored: false }
+    Attempt { result, status: Status::Skipped, links: Vec::new(), effects: Vec::new(), delegate: None, ignored: false, help: None }
 }
 
 /// What of a result is registered: no invocation, no internals.
@@ -1061,20 +1069,18 @@ pub fn span_of(value: &Value, otherwise: Span) -> Span {
 
 /// A failure to reach the host (or to become somebody there) as a result.
 pub fn connection_failure(step: &Step, error: &ConnectError) -> Failure {
-    let mut message = error.message.clone();
-    if let Some(help) = &error.help {
-        message = format!("{message} ({help})");
-    }
+    let message = error.message.clone();
     if error.is_unreachable() {
         let text = format!("Task failed: {message}");
         Failure {
             result: dict! {"changed" => false, "unreachable" => true, "msg" => &text},
             links: vec![(text, step.task.span)],
             unreachable: true,
+            help: error.help.clone(),
         }
     } else {
         let text = format!("Task failed: {message}");
-        Failure { result: dict! {"changed" => false, "failed" => true, "msg" => &text}, links: vec![(text, step.task.span)], unreachable: false }
+        Failure { result: dict! {"changed" => false, "failed" => true, "msg" => &text}, links: vec![(text, step.task.span)], unreachable: false, help: error.help.clone() }
     }
 }
 

@@ -98,14 +98,7 @@ fn template(scope: &TaskScope, call: &LookupCall, caller: &dyn Caller, term: &st
     if let Some(Value::Dict(vars)) = option(call, "template_vars") {
         over.update(vars);
     }
-    let text = caller.render_text(&source, &style, &over)?;
-    // `convert_data` reads text that looks like a structure
-    if flag(call, "convert_data", true) && (text.trim_start().starts_with(['{', '[']) || matches!(text.as_str(), "True" | "False" | "None")) {
-        if let Some(value) = quorate_agent::args::python_literal(text.trim()) {
-            return Ok(value);
-        }
-    }
-    Ok(Value::Str(text))
+    caller.render_file(&source, &style, &over)
 }
 
 fn fileglob(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {

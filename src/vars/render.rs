@@ -207,29 +207,17 @@ pub fn source(scope: &TaskScope, path: &Path) -> Result<Source> {
     let text = String::from_utf8(bytes)
         .map_err(|_| Error::runtime(format!("Template source files must be utf-8 encoded: {}", path.display())))?;
     let shown = if vaulted { "" } else { text.as_str() };
-    let file = FileId::register(path, shown.into());
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let file = FileId::register(&full, shown.into());
     let text = Str::written(&text, Span::new(file, 1, 1));
     Ok(Source { name: path.display().to_string().into(), text: if vaulted { text.secret() } else { text } })
 }
 
 /// A template file rendered with the options of the `template` module.
 pub fn template_file(scope: &TaskScope, path: &Path, options: &Dict) -> Result<Str> {
-    let mut source = source(scope, path)?;
+    let source = source(scope, path)?;
     let mut style = Style::file();
     apply_options(&mut style, options);
-    // `#jinja2: trim_blocks: False, …` on the first line wins
-    if let Some(rest) = source.text.as_str().strip_prefix("#jinja2:") {
-        let (header, body) = rest.split_once('\n').unwrap_or((rest, ""));
-        let mut own = Dict::new();
-        for pair in header.split(',') {
-            if let Some((key, value)) = pair.split_once(':') {
-                own.insert(key.trim(), value.trim().trim_matches(['"', '\'']));
-            }
-        }
-        apply_options(&mut style, &own);
-        let span = source.text.span();
-        source.text = Str::written(body, Span::new(span.file, 2, 1));
-    }
     let mut here = scope.fork();
     here.locals.update(&template_vars(scope, path, options));
     within(&here, |engine, context| engine.render_text(&source, &style, context))

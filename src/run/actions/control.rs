@@ -121,7 +121,7 @@ pub(super) fn assert(call: &ActionCall<'_>) -> ActionResult {
             }
             let text = result.get("msg").map(str_of).unwrap_or_default();
             let links = vec![(format!("Task failed: Action failed: {text}"), call.step.task.span)];
-            return Err(Failure { result, links, unreachable: false });
+            return Err(Failure { result, links, ..Failure::default() });
         }
     }
     let mut result = dict! {"changed" => false, "msg" => message(["success_msg", "success_msg"], "All assertions passed")};
@@ -429,7 +429,7 @@ pub(super) fn validate_argument_spec(call: &ActionCall<'_>) -> ActionResult {
                 "changed" => false, "failed" => true, "msg" => message, "argument_spec_data" => Value::Dict(spec.clone()),
                 "argument_errors" => errors.iter().map(Value::from).collect::<Value>(), "validate_args_context" => context,
             };
-            Err(Failure { result, links: Vec::new(), unreachable: false })
+            Err(Failure { result, links: Vec::new(), ..Failure::default() })
         }
     }
 }
