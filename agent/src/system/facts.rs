@@ -7,7 +7,17 @@
 //!
 //! Not here: which families a task asked for (`modules::setup`).
 
+pub mod distribution;
+pub mod hardware;
+pub mod local;
+pub mod network;
+pub mod packages;
+pub mod platform;
+pub mod security;
 pub mod service_manager;
+pub mod software;
+pub mod surroundings;
+pub mod virtualization;
 
 use crate::system::process::{self, Command};
 use std::path::{Path, PathBuf};
