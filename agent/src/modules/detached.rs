@@ -12,7 +12,6 @@ use crate::system::process::{Cancel, errno};
 use quorate_value::{Dict, JsonStyle, Value, dict};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{ExitCode, Stdio};
 use std::sync::Arc;
@@ -56,7 +55,6 @@ fn launch(
     let failed = |error: std::io::Error| Failure::new(format!("could not start the job: {}", errno(&error)));
     let mut child = std::process::Command::new("/proc/self/exe")
         .arg(FLAG)
-        .process_group(0)
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
@@ -117,8 +115,8 @@ fn save(path: &std::path::Path, status: &Dict) -> Result<(), Failure> {
 
 /// The detached process: reads one job, runs it, leaves its result.
 pub fn main() -> ExitCode {
-    // A new session: no terminal, and no signal meant for the connection reaches us. It fails only for a process
-    // group leader, and then the group is ours already.
+    // A new session: no terminal, and no signal meant for the connection reaches us. It fails only for the leader of a
+    // process group, which whoever starts us by hand may make us; then the group is ours already.
     rustix::process::setsid().ok();
     let Ok(Some(Request::Run { mut job, .. })) = protocol::read_message(&mut std::io::stdin().lock()) else {
         return ExitCode::FAILURE;
@@ -130,16 +128,20 @@ pub fn main() -> ExitCode {
         let (cancel, status, jid) = (cancel.clone(), status.clone(), spec.jid.clone());
         std::thread::spawn(move || {
             std::thread::sleep(Duration::from_secs(spec.limit));
-            let late =
-                Failure::new(format!("Timeout exceeded: the job ran longer than {} seconds", spec.limit));
-            if save(&status, &finished(late.into_result(), &jid)).is_ok() {
-                cancel.cancel();
-            }
+            cancel.cancel();
+            let late = Failure::new("Timeout exceeded").with("child_pid", std::process::id());
+            // Whether or not that could be written, the time is over: the whole session goes.
+            save(&status, &finished(late.into_result(), &jid)).ok();
+            let own = rustix::process::getpid();
+            rustix::process::kill_process_group(own, rustix::process::Signal::KILL).ok();
+            rustix::process::kill_process(own, rustix::process::Signal::KILL).ok();
         });
     }
     let result = crate::module::run(*job, Arc::new(NoContent), &cancel)
         .unwrap_or_else(|panic| Failure::new(panic.to_string()).into_result());
     if cancel.is_cancelled() {
+        // The thread above writes the end of the story, and then ends us.
+        std::thread::sleep(Duration::from_secs(10));
         return ExitCode::FAILURE;
     }
     match save(&status, &finished(result, &spec.jid)) {
