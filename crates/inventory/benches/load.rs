@@ -92,7 +92,7 @@ fn best(mut work: impl FnMut()) -> Duration {
         .map(|_| {
             let (start, cpu) = (Instant::now(), on_cpu());
             work();
-            cpu.zip(on_cpu()).map_or_else(|| start.elapsed(), |(before, after)| after - before)
+            cpu.zip(on_cpu()).map_or_else(|| start.elapsed(), |(before, after)| after.saturating_sub(before))
         })
         .min()
         .unwrap()

@@ -8,6 +8,7 @@
 //! Not here: vault and templates (handed in through [`Decrypt`] and [`Templates`]), the levels of precedence above the
 //! inventory (play, facts, `-e`), terminals.
 
+mod build;
 mod error;
 mod literal;
 mod merge;

@@ -23,7 +23,10 @@ impl Inventory {
         }
         let known = self.hosts.contains_key(name);
         let mut changed = !known;
-        let id = self.declare_host(name, self.all(), None, Span::default());
+        let id = self.declare_host_alone(name, Span::default());
+        if !known {
+            self.join(self.all(), id);
+        }
         for group in groups {
             let (group, new) = self.run_time_group(group.as_ref())?;
             changed |= new || !self.group(group).hosts.contains(&id);

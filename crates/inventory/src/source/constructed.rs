@@ -5,8 +5,9 @@
 //! that name it so far (not `all` unless it is named), `group_vars/` and `host_vars/` only with `use_vars_plugins`.
 
 use super::plugin::{self, Config};
+use crate::build::safe_group_name;
 use crate::error::InventoryError;
-use crate::model::{HostId, Inventory, safe_group_name};
+use crate::model::{HostId, Inventory};
 use crate::options::Templates;
 use crate::var_files::Kind;
 use crate::vars::combine_into;
@@ -196,7 +197,8 @@ impl Builder {
             Err(_) => return Ok(()),
         };
         let empty_text = key.as_str() == Some("");
-        if !key.is_truthy() && !(empty_text && keyed.default_value.is_some()) {
+        let usable = key.is_truthy() || (empty_text && keyed.default_value.is_some());
+        if !usable {
             if strict && !matches!(key, Value::List(_) | Value::Dict(_)) {
                 return Err(fail(inventory, &keyed.key, "the key is empty".into()));
             }

@@ -114,7 +114,7 @@ fn host_line(line: &str, span: Span, keys: &mut HashMap<String, Key>) -> Result<
     let Some((host, vars)) = words.split_first() else {
         return Err(InventoryError::Ini { span, message: "no host on this line".into(), hint: None });
     };
-    if host.text.trim().ends_with(':') && host.text.matches(':').count() == 1 {
+    if host.text.trim().ends_with(':') && host.text.matches(':').count() == 1 && !host.text.contains('[') {
         let name = host.text.trim_end_matches(':');
         return Err(InventoryError::Ini {
             span,

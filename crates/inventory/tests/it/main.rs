@@ -2,5 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod differential;
+mod laws;
 mod loading;
+mod mistakes;
 mod plugins;
+mod runtime;
