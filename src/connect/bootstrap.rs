@@ -44,7 +44,7 @@ for d; do
     head -c {size} >"$d/.up-$$" || {{ rm -f "$d/.up-$$"; tried="$tried $d(cannot write: disk full?)"; echo "QUORATE-FAIL$tried"; exit 96; }}
     g="$d/.up-$$"
   fi
-  gzip -dc <"$g" >"$d/.new-$$" 2>/dev/null && chmod 700 "$d/.new-$$" && "$d/.new-$$" --probe >/dev/null 2>&1 && mv "$d/.new-$$" "$d/agent-$h" || {{ rm -f "$d/.new-$$"; tried="$tried $d(cannot execute there)"; continue; }}
+  gzip -dc <"$g" >"$d/.new-$$" 2>/dev/null && chmod 700 "$d/.new-$$" && "$d/.new-$$" --version >/dev/null 2>&1 && mv "$d/.new-$$" "$d/agent-$h" || {{ rm -f "$d/.new-$$"; tried="$tried $d(cannot execute there)"; continue; }}
   rm -f "$g"; for o in "$d"/agent-*; do [ "$o" = "$d/agent-$h" ] || rm -f "$o"; done
   echo QUORATE-HAVE; exec "$d/agent-$h"
 done

@@ -9,7 +9,7 @@
 
 use super::TagFilter;
 use crate::playbook::{Entry, Keywords, RoleUse, Task, short_name};
-use quorate_value::{Dict, Str};
+use quorate_value::{Dict, Str, Value};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -184,6 +184,9 @@ impl Flattener<'_> {
                     inner.keywords = Arc::new(role.keywords.inside(&context.keywords));
                     inner.role = Some(role.clone());
                     let before = self.out.len();
+                    if let Some(step) = self.validation(role, &inner) {
+                        self.push(Node::Step(step));
+                    }
                     self.entries(&role.tasks, &inner);
                     if self.out.len() > before {
                         self.push(Node::RoleEnd(role.clone()));
@@ -191,6 +194,33 @@ impl Flattener<'_> {
                 }
             }
         }
+    }
+
+    /// The check of a role's arguments, where the role describes them.
+    fn validation(&self, role: &Arc<RoleUse>, context: &Context) -> Option<Arc<Step>> {
+        let spec = role.role.argument_specs.get(&role.entry)?.as_dict().filter(|_| role.validates)?;
+        let options = spec.get("options").cloned().unwrap_or_else(|| Value::dict(Dict::new()));
+        let mut title = format!("Validating arguments against arg spec '{}'", role.entry);
+        if let Some(about) = spec.get("short_description").and_then(Value::as_str) {
+            title.push_str(&format!(" - {about}"));
+        }
+        let mut tags = (self.render_tags)(&context.keywords.tags, context);
+        if !tags.iter().any(|tag| tag == "always") {
+            tags.push("always".into());
+        }
+        if !self.tags.selects(&tags) {
+            return None;
+        }
+        let about = quorate_value::dict! {
+            "type" => "role", "name" => role.role.name.as_str(), "argument_spec_name" => role.entry.as_str(),
+            "path" => role.role.path.display().to_string(),
+        };
+        // the specification is data: nothing in it is a template
+        let args = quorate_value::dict! {
+            "argument_spec" => options.untrusted(), "provided_arguments" => Dict::new(), "validate_args_context" => about,
+        };
+        let task = Task::plain(&title, "ansible.builtin.validate_argument_spec", args, role.span);
+        Some(implicit_step(task, &Arc::new(context.clone()), tags))
     }
 
     fn task(&mut self, task: &Arc<Task>, context: &Arc<Context>) {

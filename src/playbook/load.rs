@@ -549,6 +549,8 @@ impl Loader {
             tasks: Vec::new(),
             handlers: Vec::new(),
             public,
+            entry: from.tasks.as_deref().map_or("main", |t| t.trim_end_matches(".yml").trim_end_matches(".yaml")).to_owned(),
+            validates: true,
             from_task,
         };
         if let Some(collections) = &role.collections {
@@ -837,24 +839,7 @@ impl Loader {
     /// One task.
     pub fn task(&self, node: &Node, around: &Around) -> Loaded<Task> {
         let mapping = node.as_mapping().expect("the caller looked");
-        let mut task = Task {
-            span: node.span,
-            name: None,
-            action: Action { name: Str::default(), args: Value::Null },
-            keywords: Keywords::default(),
-            vars: Arc::default(),
-            looped: None,
-            loop_control: LoopControl::default(),
-            register: None,
-            until: Vec::new(),
-            retries: None,
-            delay: None,
-            async_seconds: None,
-            poll: None,
-            changed_when: None,
-            failed_when: None,
-            listen: Vec::new(),
-        };
+        let mut task = Task::plain("", "", Dict::new(), node.span);
         let mut candidates: Vec<(&str, &quorate_yaml::Entry)> = Vec::new();
         let mut extra_args = None;
         for (key, entry) in mapping.iter() {
@@ -1036,24 +1021,7 @@ impl Loader {
 
     /// A task of the command line: a module and its arguments, as one value.
     pub fn adhoc(&self, module: &str, args: Value, span: Span) -> Loaded<Task> {
-        let mut task = Task {
-            span,
-            name: None,
-            action: Action { name: Str::new(module).at(span), args: Value::dict(Dict::new()) },
-            keywords: Keywords::default(),
-            vars: Arc::default(),
-            looped: None,
-            loop_control: LoopControl::default(),
-            register: None,
-            until: Vec::new(),
-            retries: None,
-            delay: None,
-            async_seconds: None,
-            poll: None,
-            changed_when: None,
-            failed_when: None,
-            listen: Vec::new(),
-        };
+        let mut task = Task::plain("", module, Dict::new(), span);
         task.action.args = match args {
             Value::Str(text) if text.is_empty() => Value::dict(Dict::new()),
             Value::Str(text) => self.free_args(module, &text, span)?,
@@ -1129,6 +1097,8 @@ fn clone_shell(role: &RoleUse) -> RoleUse {
         tasks: Vec::new(),
         handlers: Vec::new(),
         public: role.public,
+        entry: role.entry.clone(),
+        validates: role.validates,
         from_task: role.from_task,
     }
 }

@@ -222,6 +222,30 @@ pub struct Task {
     pub listen: Vec<Value>,
 }
 
+impl Task {
+    /// A task that says nothing but its name, its module and the arguments.
+    pub fn plain(name: &str, module: &str, args: Dict, span: Span) -> Self {
+        Task {
+            span,
+            name: (!name.is_empty()).then(|| Str::new(name)),
+            action: Action { name: Str::new(module).at(span), args: Value::dict(args) },
+            keywords: Keywords::default(),
+            vars: Arc::default(),
+            looped: None,
+            loop_control: LoopControl::default(),
+            register: None,
+            until: Vec::new(),
+            retries: None,
+            delay: None,
+            async_seconds: None,
+            poll: None,
+            changed_when: None,
+            failed_when: None,
+            listen: Vec::new(),
+        }
+    }
+}
+
 /// `block`, `rescue`, `always`.
 #[derive(Debug, Clone)]
 pub struct Block {
@@ -292,6 +316,10 @@ pub struct RoleUse {
     pub handlers: Vec<Entry>,
     /// Whether variables of the role are seen by the play's other tasks.
     pub public: bool,
+    /// The entry point: `main`, or the stem of `tasks_from`.
+    pub entry: String,
+    /// Whether its arguments are checked against its specification (`rolespec_validate`).
+    pub validates: bool,
     /// Brought in by `import_role` or `include_role` rather than `roles:`.
     pub from_task: bool,
 }

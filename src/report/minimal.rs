@@ -21,7 +21,7 @@ impl Minimal {
         let shown: Dict = result
             .iter()
             .filter(|(key, _)| {
-                let hidden = key.as_str().is_some_and(|k| k.starts_with("_ansible_") || k == "exception" || k == "_cause" || k == "warnings");
+                let hidden = key.as_str().is_some_and(|k| k.starts_with("_ansible_") || k == "exception" || k == "failed" || k == "_cause" || k == "warnings");
                 let verbose = key.as_str().is_some_and(|k| k == "invocation" || k == "diff") && self.manner.verbosity < 3;
                 !hidden && !verbose
             })

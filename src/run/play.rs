@@ -12,10 +12,10 @@ use super::Run;
 use crate::diag::Diag;
 use crate::plan::program::implicit_step;
 use crate::plan::{Context, Gate, Node, Program, Slot, Step, StepId, TagFilter, flatten, gates};
-use crate::playbook::{Action, Keywords, Kw, LoopControl, Play, Task};
+use crate::playbook::{Kw, Play, Task};
 use crate::report::{Counts, Event, Outcome, Recap, Status};
 use crate::vars::{PlayVars, TaskScope, render};
-use quorate_value::{Dict, Span, Str, Value, dict, str_of};
+use quorate_value::{Dict, Str, Value, dict, str_of};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -524,7 +524,7 @@ impl Runner {
         if !self.tags.selects(&tags) {
             return Ok(None);
         }
-        let task = plain_task("Gathering Facts", "ansible.builtin.gather_facts", args, play.span);
+        let task = Task::plain("Gathering Facts", "ansible.builtin.gather_facts", args, play.span);
         Ok(Some(implicit_step(task, &Arc::new(base.clone()), tags)))
     }
 
@@ -1361,28 +1361,6 @@ fn index_handlers(batch: &mut Batch) {
             _ => None,
         })
         .collect();
-}
-
-/// A task that the engine itself adds.
-pub(super) fn plain_task(name: &str, module: &str, args: Dict, span: Span) -> Task {
-    Task {
-        span,
-        name: Some(Str::new(name)),
-        action: Action { name: Str::new(module).at(span), args: Value::dict(args) },
-        keywords: Keywords::default(),
-        vars: Arc::default(),
-        looped: None,
-        loop_control: LoopControl::default(),
-        register: None,
-        until: Vec::new(),
-        retries: None,
-        delay: None,
-        async_seconds: None,
-        poll: None,
-        changed_when: None,
-        failed_when: None,
-        listen: Vec::new(),
-    }
 }
 
 /// `serial`: sizes and percentages, the last one repeating.
