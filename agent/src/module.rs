@@ -52,6 +52,7 @@ pub struct Ctx {
     /// Stops the job.
     pub cancel: Cancel,
     resolved: Mutex<Dict>,
+    revealed: Mutex<Dict>,
     temporary: Option<String>,
     provider: Arc<dyn ContentProvider>,
     inline: Vec<crate::protocol::Content>,
@@ -71,6 +72,11 @@ impl Ctx {
     /// Tells what an argument came to mean, for `invocation` in the result.
     pub fn resolved(&self, name: &str, value: impl Into<Value>) {
         self.resolved.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value);
+    }
+
+    /// An entry of the result that masking leaves alone, though it repeats a secret argument: the task asked for it.
+    pub fn reveal(&self, name: &str, value: impl Into<Value>) {
+        self.revealed.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value);
     }
 
     /// A directory for temporary files; exists, and is closed to others.
@@ -209,6 +215,7 @@ fn run_job(job: Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel) -> Dic
     let mut invocation = invocation(&checked);
     let mut marked = BTreeSet::new();
     secret_texts(&Value::dict(job.args), &mut marked);
+    let mut revealed = Dict::new();
     let mut result = if let Some(complaint) = &checked.error {
         let failure = Failure::new(complaint.msg.clone());
         match &complaint.hint {
@@ -233,6 +240,7 @@ fn run_job(job: Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel) -> Dic
             cwd: job.cwd,
             cancel: cancel.clone(),
             resolved: Mutex::default(),
+            revealed: Mutex::default(),
             temporary: job.tmp,
             provider,
             inline: job.content,
@@ -241,6 +249,7 @@ fn run_job(job: Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel) -> Dic
             Ok(outcome) => outcome.into_result(),
             Err(failure) => failure.into_result(),
         };
+        revealed = ctx.revealed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let resolved = ctx.resolved.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let (Value::Dict(entries), false) = (&mut invocation, resolved.is_empty()) {
             Arc::make_mut(entries).extend(resolved);
@@ -255,6 +264,9 @@ fn run_job(job: Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel) -> Dic
     add_all(&mut result, "warnings", checked.warnings.iter().map(Value::from));
     add_all(&mut result, "deprecations", checked.deprecations.iter().cloned());
     let mut result = mask(Value::dict(result), &checked.secrets, &marked);
+    if let (Value::Dict(entries), false) = (&mut result, revealed.is_empty()) {
+        Arc::make_mut(entries).extend(revealed);
+    }
     if let Value::Dict(entries) = &mut result
         && !entries.contains_key("invocation")
     {

@@ -10,6 +10,7 @@ pub mod copy;
 pub mod crypto;
 pub mod detached;
 mod edit;
+pub mod etcd_facts;
 pub mod fetch;
 pub mod file;
 pub mod find;
@@ -17,11 +18,17 @@ pub mod getent;
 pub mod group;
 pub mod ini_file;
 pub mod lineinfile;
+pub mod openssh_keypair;
 pub mod openssl_csr;
 pub mod openssl_csr_info;
 pub mod openssl_csr_pipe;
+pub mod openssl_dhparam;
+pub mod openssl_pkcs12;
 pub mod openssl_privatekey;
 pub mod openssl_privatekey_info;
+pub mod openssl_privatekey_pipe;
+pub mod openssl_publickey;
+pub mod openssl_publickey_info;
 pub mod ping;
 pub mod replace;
 pub mod script;
@@ -37,6 +44,8 @@ pub mod user;
 pub mod x509_certificate;
 pub mod x509_certificate_info;
 pub mod x509_certificate_pipe;
+pub mod x509_crl;
+pub mod x509_crl_info;
 
 use crate::module::Module;
 
@@ -50,6 +59,7 @@ pub const MODULES: &[&dyn Module] = &[
     &blockinfile::BlockInFile,
     &command::CommandModule,
     &copy::Copy,
+    &etcd_facts::EtcdFacts,
     &fetch::Fetch,
     &file::FileModule,
     &find::Find,
@@ -57,11 +67,17 @@ pub const MODULES: &[&dyn Module] = &[
     &group::GroupModule,
     &ini_file::IniFile,
     &lineinfile::LineInFile,
+    &openssh_keypair::OpensshKeypair,
     &openssl_csr::OpensslCsr,
     &openssl_csr_info::OpensslCsrInfo,
     &openssl_csr_pipe::OpensslCsrPipe,
+    &openssl_dhparam::OpensslDhparam,
+    &openssl_pkcs12::OpensslPkcs12,
     &openssl_privatekey::OpensslPrivatekey,
     &openssl_privatekey_info::OpensslPrivatekeyInfo,
+    &openssl_privatekey_pipe::OpensslPrivatekeyPipe,
+    &openssl_publickey::OpensslPublickey,
+    &openssl_publickey_info::OpensslPublickeyInfo,
     &ping::Ping,
     &command::Shell,
     &replace::Replace,
@@ -78,6 +94,8 @@ pub const MODULES: &[&dyn Module] = &[
     &x509_certificate::X509Certificate,
     &x509_certificate_info::X509CertificateInfo,
     &x509_certificate_pipe::X509CertificatePipe,
+    &x509_crl::X509Crl,
+    &x509_crl_info::X509CrlInfo,
 ];
 
 /// The module of this name: short, `ansible.builtin.NAME`, `ansible.legacy.NAME`, or with its own collection.

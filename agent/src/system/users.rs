@@ -3,6 +3,9 @@
 //! **Invariant:** never calls `getpwnam` and friends, which a static binary cannot do safely.
 
 use super::process::Command;
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 /// A line of `passwd`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +71,24 @@ fn read_lines(path: &str) -> Vec<String> {
     String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
 }
 
-fn getent(database: &str, key: &str) -> Option<String> {
+type Answers = HashMap<(&'static str, String), (Instant, Option<String>)>;
+
+/// What NSS says; an answer counts for a moment, because trees hold many files of one unknown owner.
+fn getent(database: &'static str, key: &str) -> Option<String> {
+    static ANSWERS: OnceLock<Mutex<Answers>> = OnceLock::new();
+    let answers = || ANSWERS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let name = (database, key.to_owned());
+    if let Some((asked, answer)) = answers().get(&name).cloned()
+        && asked.elapsed() < Duration::from_secs(2)
+    {
+        return answer;
+    }
+    let answer = ask(database, key);
+    answers().insert(name, (Instant::now(), answer.clone()));
+    answer
+}
+
+fn ask(database: &str, key: &str) -> Option<String> {
     let output = Command::new(["getent", database, key]).env("LC_ALL", "C").run_quietly().ok()?;
     (output.rc == 0).then(|| output.stdout_text().lines().next().unwrap_or_default().to_owned())
 }
