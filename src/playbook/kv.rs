@@ -113,7 +113,9 @@ pub fn parse_kv(text: &Str, raw: bool) -> Result<Dict, KvError> {
             Some(at) if at > 0 => {
                 let (key, value) = (pair[..at].trim(), pair[at + 1..].trim());
                 let known = !raw || FREE_FORM_OPTIONS.contains(&key);
-                if known && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-' || c == '.') {
+                let plain = key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-' || c == '.');
+                // `{{ name }}=value` names a variable by a template
+                if known && (plain || key.contains("{{")) {
                     options.insert(key, mark(&decode_escapes(unquote(value))));
                 } else {
                     rest.push(word);

@@ -559,7 +559,8 @@ impl Loader {
         let mut parents = around.parents.clone();
         // tasks inside see this use (without its tasks) as their parent
         parents.push(Arc::new(RoleUse { tasks: Vec::new(), handlers: Vec::new(), ..clone_shell(&shell) }));
-        let mut inner_vars = vec![params, vars, defaults];
+        let about = quorate_value::dict! {"role_path" => path.display().to_string(), "role_name" => name};
+        let mut inner_vars = vec![params, vars, defaults, Arc::new(about)];
         inner_vars.extend(around.vars.iter().cloned());
         let mut collections_in_force = shell.keywords.collections.as_deref().cloned().unwrap_or_default();
         if name.matches('.').count() >= 2 {
@@ -665,7 +666,10 @@ impl Loader {
     pub fn find_tasks(&self, name: &str, around: &Around) -> Option<PathBuf> {
         let mut dirs = vec![around.dir.clone()];
         if let Some(role) = &around.role_dir {
-            dirs.push(role.join(if around.handlers { "handlers" } else { "tasks" }));
+            if around.handlers {
+                dirs.push(role.join("handlers"));
+            }
+            dirs.push(role.join("tasks"));
             dirs.push(role.clone());
         }
         dirs.push(self.paths.playbook_dir.join("tasks"));

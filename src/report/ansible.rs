@@ -327,10 +327,11 @@ pub fn origin(span: Span) -> String {
 impl Reader for Ansible {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::PlaybookStarted { path } => {
+            Event::PlaybookStarted { path, plays } => {
                 if self.manner.verbosity > 1 {
                     let name = std::path::Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
                     self.banner(&format!("PLAYBOOK: {name}"));
+                    display::out(&format!("{plays} plays in {path}"));
                 }
             }
             Event::PlayStarted { name, check } => {

@@ -93,6 +93,8 @@ pub enum Event {
     PlaybookStarted {
         /// Its path as given.
         path: String,
+        /// How many plays it has.
+        plays: usize,
     },
     /// A play begins, or its next batch of hosts.
     PlayStarted {

@@ -115,7 +115,7 @@ impl Runner {
 
     /// Runs every play of a playbook.
     pub async fn playbook(&mut self, playbook: &Playbook) -> Result<(), Diag> {
-        self.run.tell(Event::PlaybookStarted { path: playbook.path.clone() });
+        self.run.tell(Event::PlaybookStarted { path: playbook.path.clone(), plays: playbook.plays.len() });
         for (index, play) in playbook.plays.iter().enumerate() {
             let answers = self.prompted.remove(&index).unwrap_or_default();
             if self.play(play, answers).await? || self.run.is_interrupted() {
@@ -1372,7 +1372,7 @@ fn batch_sizes(play: &Play, scope: &TaskScope, hosts: usize) -> Result<Vec<usize
             Value::List(items) => items.to_vec(),
             one => vec![one.clone()],
         };
-        for item in items {
+        for item in items.into_iter().filter(|item| !matches!(item, Value::Omit | Value::Null)) {
             let text = str_of(&item);
             let size = match text.trim().strip_suffix('%') {
                 Some(percent) => {

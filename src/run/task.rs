@@ -805,6 +805,15 @@ impl Life<'_> {
                 }
             }
         }
+        // `add_host: "{{ entry }}"`: one template that comes out as all arguments
+        let free = !matches!(self.step.module(), "command" | "shell" | "script" | "raw" | "include_vars" | "include_tasks" | "meta");
+        if let Some(raw) = args.get("_raw_params").filter(|raw| free && matches!(raw, Value::Str(text) if text.is_template())).cloned() {
+            let rendered = render::value(scope, &raw).map_err(|e| fail(None, e, span_of(&raw, task.span)))?;
+            if let Value::Dict(entries) = rendered {
+                args.remove("_raw_params");
+                args.update(&entries.iter().map(|(k, v)| (k.clone(), v.untrusted())).collect());
+            }
+        }
         let mut out = self.defaults(scope, &full)?;
         let lazy = actions::renders_itself(self.step.module());
         for (key, value) in &args {
