@@ -78,7 +78,8 @@ pub struct Target<'a> {
 }
 
 impl Target<'_> {
-    fn wanted(&self) -> files::Wanted {
+    /// The attributes it shall have.
+    pub fn wanted(&self) -> files::Wanted {
         let mut wanted = self.args.wanted();
         if wanted.mode.is_none() {
             wanted.mode = self.mode.map(Value::from);

@@ -9,6 +9,7 @@
 
 pub mod cert;
 pub mod cipher;
+pub mod crl;
 pub mod der;
 pub mod ext;
 pub mod general;
@@ -17,7 +18,9 @@ pub mod key;
 pub mod keyfile;
 pub mod name;
 pub mod oid;
+pub mod openssh;
 pub mod pem;
+pub mod pkcs12;
 pub mod show;
 pub mod times;
 
@@ -52,13 +55,18 @@ pub fn colons(bytes: &[u8]) -> String {
     parts.join(":")
 }
 
+/// Digits in upper case without anything between them.
+pub fn hex_upper(bytes: &[u8]) -> String {
+    colons(bytes).replace(':', "").to_ascii_uppercase()
+}
+
 /// Bytes written as `00:11:22` or `001122`.
 pub fn from_colons(text: &str) -> Result<Vec<u8>, Trouble> {
     let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b':').collect();
     if !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(Trouble::new("Non-hexadecimal digit found"));
     }
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(Trouble::new("Odd-length string"));
     }
     let digit = |byte: u8| (byte as char).to_digit(16).unwrap_or_default() as u8;

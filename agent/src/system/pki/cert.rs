@@ -102,7 +102,7 @@ impl Request {
                 }
             }
         }
-        Ok(Request { subject, public, extensions, signed })
+        Ok(Request { signed, subject, public, extensions })
     }
 
     /// Makes one.
@@ -137,7 +137,8 @@ impl Request {
     }
 }
 
-fn sign(body: Vec<u8>, key: &PrivateKey, digest: Digest) -> Result<Vec<u8>, Trouble> {
+/// Puts a signature behind a body.
+pub fn sign(body: Vec<u8>, key: &PrivateKey, digest: Digest) -> Result<Vec<u8>, Trouble> {
     let (algorithm, signature) = key.sign(digest, &body)?;
     Ok(der::sequence(&[body, algorithm, der::bits(&signature)]))
 }

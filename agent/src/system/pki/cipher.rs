@@ -32,6 +32,8 @@ pub enum Cipher {
     Aes256,
     /// Triple DES.
     Des3,
+    /// RC2 with 40 or 128 bits; only to read old files.
+    Rc2,
 }
 
 impl Cipher {
@@ -57,7 +59,7 @@ impl Cipher {
 
     fn key_length(self) -> usize {
         match self {
-            Cipher::Aes128 => 16,
+            Cipher::Aes128 | Cipher::Rc2 => 16,
             Cipher::Aes192 | Cipher::Des3 => 24,
             Cipher::Aes256 => 32,
         }
@@ -78,12 +80,20 @@ impl Cipher {
             Cipher::Aes192 => with!(aes::Aes192),
             Cipher::Aes256 => with!(aes::Aes256),
             Cipher::Des3 => with!(des::TdesEde3),
+            Cipher::Rc2 => with!(rc2::Rc2),
         }))
     }
 }
 
 fn encrypt_aes256(key: &[u8], iv: &[u8], data: &[u8]) -> Vec<u8> {
     cbc::Encryptor::<aes::Aes256>::new_from_slices(key, iv)
+        .expect("key and vector have the cipher's lengths")
+        .encrypt_padded_vec::<Pkcs7>(data)
+}
+
+/// Encrypts with triple DES, for old software.
+pub fn encrypt_des3(key: &[u8], iv: &[u8], data: &[u8]) -> Vec<u8> {
+    cbc::Encryptor::<des::TdesEde3>::new_from_slices(key, iv)
         .expect("key and vector have the cipher's lengths")
         .encrypt_padded_vec::<Pkcs7>(data)
 }
@@ -208,7 +218,7 @@ pub fn decrypt_old(block: &pem::Block, passphrase: &[u8]) -> Option<Result<Secre
 pub fn encrypt_old(label: &str, passphrase: &[u8], data: &[u8]) -> Result<String, Trouble> {
     let iv = random::<16>()?;
     let encrypted = encrypt_aes256(&old_key(passphrase, &iv[..8], 32), &iv, data);
-    let hex: String = iv.iter().map(|byte| format!("{byte:02X}")).collect();
+    let hex = super::hex_upper(&iv);
     let info = format!("AES-256-CBC,{hex}");
     Ok(pem::write(label, &[("Proc-Type", "4,ENCRYPTED"), ("DEK-Info", &info)], &encrypted))
 }

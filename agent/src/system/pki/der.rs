@@ -92,7 +92,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value.
-    pub fn next(&mut self) -> Result<Tlv<'a>, Malformed> {
+    pub fn take(&mut self) -> Result<Tlv<'a>, Malformed> {
         let short = Malformed("short data");
         let whole = self.rest;
         let (&tag, after) = whole.split_first().ok_or(short)?;
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
     /// The next value, which must have this tag.
     pub fn expect(&mut self, tag: u8) -> Result<Tlv<'a>, Malformed> {
         match self.peek() {
-            Some(found) if found == tag => self.next(),
+            Some(found) if found == tag => self.take(),
             Some(_) => Err(Malformed("unexpected tag")),
             None => Err(Malformed("short data")),
         }
@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
 
     /// The next value if it has this tag.
     pub fn optional(&mut self, tag: u8) -> Result<Option<Tlv<'a>>, Malformed> {
-        if self.peek() == Some(tag) { self.next().map(Some) } else { Ok(None) }
+        if self.peek() == Some(tag) { self.take().map(Some) } else { Ok(None) }
     }
 
     /// What is inside a SEQUENCE.
@@ -356,7 +356,7 @@ mod tests {
             &[0x30, 0x82, 1],
         ];
         for bytes in nonsense {
-            assert!(Reader::new(bytes).next().is_err(), "{bytes:?}");
+            assert!(Reader::new(bytes).take().is_err(), "{bytes:?}");
         }
         assert!(dotted(&[0x80]).is_err());
         assert!(dotted(&[]).is_err());

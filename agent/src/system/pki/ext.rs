@@ -250,7 +250,7 @@ pub fn authority_key(authority: &Authority) -> Extension {
     parts.extend(authority.issuer.as_ref().map(|names| der::tlv(der::explicit(1), &all_to_der(names))));
     if let Some(serial) = &authority.serial {
         let number = der::unsigned(serial);
-        let body = Reader::new(&number).next().map(|value| value.body.to_vec()).unwrap_or_default();
+        let body = Reader::new(&number).take().map(|value| value.body.to_vec()).unwrap_or_default();
         parts.push(der::tlv(der::implicit(2), &body));
     }
     Extension::new(AUTHORITY_KEY, false, der::sequence(&parts))
@@ -331,7 +331,7 @@ pub fn same(left: &Extension, right: &Extension) -> bool {
             let mut inside = der::one(value, der::SEQUENCE).ok()?.inside();
             let mut items = Vec::new();
             while !inside.is_empty() {
-                items.push(inside.next().ok()?.raw.to_vec());
+                items.push(inside.take().ok()?.raw.to_vec());
             }
             Some(items)
         }),

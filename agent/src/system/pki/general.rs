@@ -120,7 +120,7 @@ impl GeneralName {
 
     /// Reads one.
     pub fn read(reader: &mut Reader<'_>) -> Result<GeneralName, Malformed> {
-        let value = reader.next()?;
+        let value = reader.take()?;
         let text = || String::from_utf8_lossy(value.body).into_owned();
         Ok(match value.tag {
             0xa0 => {
@@ -160,7 +160,7 @@ impl GeneralName {
             GeneralName::Ip(bytes) => der::tlv(0x87, bytes),
             GeneralName::Rid(oid) => {
                 let whole = der::oid(oid);
-                let inner = Reader::new(&whole).next().map(|value| value.body.to_vec()).unwrap_or_default();
+                let inner = Reader::new(&whole).take().map(|value| value.body.to_vec()).unwrap_or_default();
                 der::tlv(0x88, &inner)
             }
             GeneralName::Unknown(tag, body) => der::tlv(*tag, body),

@@ -12,7 +12,7 @@ use super::der::{self, Malformed, Reader};
 use super::{Trouble, pem, random};
 use rsa::traits::{PrivateKeyParts as _, PublicKeyParts as _};
 use rsa::{BoxedUint, Pkcs1v15Sign, Pss, RsaPrivateKey, RsaPublicKey};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 const RSA: &str = "1.2.840.113549.1.1.1";
 const EC: &str = "1.2.840.10045.2.1";
@@ -313,7 +313,7 @@ impl PublicKey {
     /// The bytes that a key identifier is computed from.
     pub fn identifier(&self) -> Result<Vec<u8>, Malformed> {
         let mut inside = der::one(&self.der, der::SEQUENCE)?.inside();
-        inside.next()?;
+        inside.take()?;
         Ok(Digest::Sha1.of(inside.bits()?))
     }
 
@@ -330,19 +330,20 @@ impl PublicKey {
                 };
                 if oid == PSS {
                     let digest = pss_digest(inside)?;
-                    let scheme = match digest {
-                        Digest::Sha256 => {
-                            key.verify(Pss::<sha2::Sha256>::new(), &digest.of(message), signature)
-                        }
-                        Digest::Sha384 => {
-                            key.verify(Pss::<sha2::Sha384>::new(), &digest.of(message), signature)
-                        }
-                        Digest::Sha512 => {
-                            key.verify(Pss::<sha2::Sha512>::new(), &digest.of(message), signature)
-                        }
+                    macro_rules! check {
+                        ($digest:ty) => {{
+                            let mut scheme = Pss::<$digest>::new();
+                            // Any length of salt.
+                            scheme.salt_len = None;
+                            key.verify(scheme, &digest.of(message), signature).is_ok()
+                        }};
+                    }
+                    return Ok(match digest {
+                        Digest::Sha256 => check!(sha2::Sha256),
+                        Digest::Sha384 => check!(sha2::Sha384),
+                        Digest::Sha512 => check!(sha2::Sha512),
                         _ => return Err(unknown()),
-                    };
-                    return Ok(scheme.is_ok());
+                    });
                 }
                 let digest = Digest::by_rsa_oid(&oid).ok_or_else(unknown)?;
                 let scheme = Pkcs1v15Sign {
@@ -377,7 +378,10 @@ fn pss_digest(mut parameters: Reader<'_>) -> Result<Digest, Trouble> {
     Ok(Digest::Sha1)
 }
 
-/// Wipes a text that held a key.
-pub fn wipe(text: &mut String) {
-    text.zeroize();
+/// A safe prime of this many bits, big-endian: half of it, rounded down, is a prime too.
+pub fn safe_prime(bits: usize) -> Result<Vec<u8>, Trouble> {
+    let bits = u32::try_from(bits).ok().filter(|bits| *bits <= 16384);
+    let bits = bits.ok_or_else(|| Trouble::new("primes of this size are not made"))?;
+    let prime: BoxedUint = crypto_primes::random_prime(&mut rng(), crypto_primes::Flavor::Safe, bits);
+    Ok(der::strip(&prime.to_be_bytes()).to_vec())
 }

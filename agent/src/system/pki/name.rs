@@ -46,7 +46,7 @@ impl Attribute {
         let whole = reader.expect(der::SEQUENCE)?;
         let mut parts = whole.inside();
         let oid = parts.oid()?;
-        let value = parts.next()?;
+        let value = parts.take()?;
         parts.end()?;
         let text = match value.tag {
             // Strings of two and of four bytes a character.

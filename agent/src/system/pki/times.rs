@@ -58,7 +58,7 @@ fn parse_digits(text: &str) -> Option<i64> {
 /// Reads a UTCTime or GeneralizedTime.
 pub fn read(reader: &mut Reader<'_>) -> Result<i64, Malformed> {
     let bad = Malformed("invalid time");
-    let value = reader.next()?;
+    let value = reader.take()?;
     let text = std::str::from_utf8(value.body).map_err(|_| bad)?;
     let digits = text.strip_suffix('Z').ok_or(bad)?;
     let whole = match value.tag {

@@ -143,6 +143,8 @@ impl Curve {
         on!(self, curve => {
             let Ok(key) = curve::ecdsa::VerifyingKey::from_sec1_bytes(point) else { return false };
             let Ok(signature) = curve::ecdsa::Signature::from_der(signature) else { return false };
+            // Both signatures of a pair are good; one crate takes only the smaller.
+            let signature = signature.normalize_s();
             key.verify_prehash(&self.padded(digest), &signature).is_ok()
         })
     }

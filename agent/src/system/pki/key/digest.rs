@@ -126,11 +126,6 @@ pub const FINGERPRINTS: &[&str] = &[
 /// One fingerprint.
 pub fn fingerprint(algorithm: &str, bytes: &[u8]) -> Option<String> {
     use shake::digest::{ExtendableOutput as _, Update as _, XofReader as _};
-    let shake = |mut reader: Box<dyn FnMut(&mut [u8]) + '_>| {
-        let mut out = [0; 32];
-        reader(&mut out);
-        out.to_vec()
-    };
     let digest = match algorithm {
         "blake2b" => blake2::Blake2b512::digest(bytes).to_vec(),
         "blake2s" => blake2::Blake2s256::digest(bytes).to_vec(),
@@ -148,13 +143,17 @@ pub fn fingerprint(algorithm: &str, bytes: &[u8]) -> Option<String> {
             let mut hasher = shake::Shake128::default();
             hasher.update(bytes);
             let mut reader = hasher.finalize_xof();
-            shake(Box::new(move |out| reader.read(out)))
+            let mut out = [0; 32];
+            reader.read(&mut out);
+            out.to_vec()
         }
         "shake_256" => {
             let mut hasher = shake::Shake256::default();
             hasher.update(bytes);
             let mut reader = hasher.finalize_xof();
-            shake(Box::new(move |out| reader.read(out)))
+            let mut out = [0; 32];
+            reader.read(&mut out);
+            out.to_vec()
         }
         _ => return None,
     };
