@@ -438,7 +438,7 @@ impl Engine {
 
 fn in_expression(error: Error) -> Error {
     match error.kind() {
-        Kind::Runtime => error.with_kind(Kind::ExpressionRuntime),
+        Kind::Runtime if error.via().is_empty() => error.with_kind(Kind::ExpressionRuntime),
         _ => error,
     }
 }

@@ -272,7 +272,7 @@ impl<'a> Vm<'a> {
             Value::List(items) => V::List(Rc::new(List::shared(Arc::clone(items), realm.clone()))),
             Value::Dict(entries) => V::Dict(Rc::new(Map::shared(Arc::clone(entries), realm.clone()))),
             Value::Vault(vaulted) => {
-                let plain = self.ctx.world.decrypt(vaulted)?.secret().at(vaulted.span());
+                let plain = self.ctx.world.decrypt(vaulted)?.secret().vaulted().at(vaulted.span());
                 let plain = if vaulted.is_trusted() { plain.trusted() } else { plain.untrusted() };
                 return self.adopt(&Value::Str(plain), realm);
             }

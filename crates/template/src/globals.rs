@@ -24,9 +24,9 @@ pub(crate) struct Global {
 static GLOBALS: [Global; 10] = [
     Global { name: "range", type_name: "type", accepts_undefined: false, run: range },
     Global { name: "dict", type_name: "type", accepts_undefined: false, run: dict },
-    Global { name: "lookup", type_name: "function", accepts_undefined: false, run: lookups::lookup },
-    Global { name: "query", type_name: "function", accepts_undefined: false, run: lookups::query },
-    Global { name: "q", type_name: "function", accepts_undefined: false, run: lookups::query },
+    Global { name: "lookup", type_name: "function", accepts_undefined: true, run: lookups::lookup },
+    Global { name: "query", type_name: "function", accepts_undefined: true, run: lookups::query },
+    Global { name: "q", type_name: "function", accepts_undefined: true, run: lookups::query },
     Global { name: "now", type_name: "function", accepts_undefined: false, run: now },
     Global { name: "undef", type_name: "function", accepts_undefined: false, run: undef },
     Global { name: "namespace", type_name: "type", accepts_undefined: true, run: namespace },
@@ -70,7 +70,7 @@ fn dict(vm: &Vm, args: Args, _: &Rc<Frame>, _: &Rc<Env>) -> Result<V> {
 }
 
 fn now(vm: &Vm, args: Args, _: &Rc<Frame>, _: &Rc<Env>) -> Result<V> {
-    let [utc, format] = args.bind("now", ["utc", "fmt"], 0)?;
+    let [utc, format] = args.bind("_now", ["utc", "fmt"], 0)?;
     vm.saw_impure();
     let utc = utc.map_or(Ok(false), |utc| vm.truth(&utc))?;
     let unix = vm.ctx.world.now_micros();
@@ -84,7 +84,7 @@ fn now(vm: &Vm, args: Args, _: &Rc<Frame>, _: &Rc<Env>) -> Result<V> {
 }
 
 fn undef(vm: &Vm, args: Args, _: &Rc<Frame>, _: &Rc<Env>) -> Result<V> {
-    let [hint] = args.bind("undef", ["hint"], 0)?;
+    let [hint] = args.bind("_undef", ["hint"], 0)?;
     let hint = match hint {
         None | Some(V::Null) => Str::new("Mandatory variable has not been overridden"),
         Some(hint) => vm.to_text(&hint)?,

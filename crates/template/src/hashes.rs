@@ -19,6 +19,12 @@ pub(crate) fn digest(algorithm: &str, bytes: &[u8]) -> Option<Vec<u8>> {
         "sha224" => sha2::Sha224::digest(bytes).to_vec(),
         "sha256" => sha2::Sha256::digest(bytes).to_vec(),
         "sha384" => sha2::Sha384::digest(bytes).to_vec(),
+        "sha3_224" => sha3::Sha3_224::digest(bytes).to_vec(),
+        "sha3_256" => sha3::Sha3_256::digest(bytes).to_vec(),
+        "sha3_384" => sha3::Sha3_384::digest(bytes).to_vec(),
+        "sha3_512" => sha3::Sha3_512::digest(bytes).to_vec(),
+        "blake2b" => blake2::Blake2b512::digest(bytes).to_vec(),
+        "blake2s" => blake2::Blake2s256::digest(bytes).to_vec(),
         "sha512" => sha2::Sha512::digest(bytes).to_vec(),
         _ => return None,
     })

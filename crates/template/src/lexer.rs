@@ -85,7 +85,8 @@ impl Style {
             };
             let (key, value) = (key.trim(), value.trim());
             let unquoted = ['"', '\''].iter().find_map(|q| value.strip_prefix(*q)?.strip_suffix(*q));
-            let text = unquoted.map_or_else(|| value.to_owned(), |inner| inner.replace("\\n", "\n").replace("\\r", "\r"));
+            let text = unquoted
+                .map_or_else(|| value.to_owned(), |inner| inner.replace("\\n", "\n").replace("\\r", "\r"));
             let flag = || match text.as_str() {
                 "True" | "true" => Ok(true),
                 "False" | "false" => Ok(false),
@@ -102,7 +103,7 @@ impl Style {
                 "trim_blocks" => style.trim_blocks = flag()?,
                 "lstrip_blocks" => style.lstrip_blocks = flag()?,
                 "keep_trailing_newline" => style.keep_trailing_newline = flag()?,
-                other => return Err(bad(format!("invalid jinja2 override {}", str_repr(other)))),
+                other => return Err(bad(format!("Invalid '#jinja2:' override key {}.", str_repr(other)))),
             }
         }
         Ok((style, (end + 1).min(text.len())))
@@ -177,20 +178,23 @@ const OPERATORS: [&str; 27] = [
 ];
 
 /// The tokens of the template that begins at a byte of the text.
-pub(crate) fn tokenize(text: &Arc<str>, style: &Style, begin: usize) -> Result<Vec<Token>> {
-    let mut lexer = Lexer { text, style, at: begin, out: Vec::new(), line_starting: true, kind: Kind::Syntax };
-    lexer.root()?;
+///
+/// A mistake of the lexer comes beside what was read before it: the parser may find an earlier one.
+pub(crate) fn tokenize(text: &Arc<str>, style: &Style, begin: usize) -> (Vec<Token>, Option<Error>) {
+    let mut lexer =
+        Lexer { text, style, at: begin, out: Vec::new(), line_starting: true, kind: Kind::Syntax };
+    let error = lexer.root().err();
     lexer.push(Tok::Eof, text.len(), text.len());
-    Ok(lexer.out)
+    (lexer.out, error)
 }
 
 /// The tokens of a bare expression, as in `when`.
-pub(crate) fn tokenize_expression(text: &Arc<str>, style: &Style) -> Result<Vec<Token>> {
+pub(crate) fn tokenize_expression(text: &Arc<str>, style: &Style) -> (Vec<Token>, Option<Error>) {
     let kind = Kind::ExpressionSyntax;
     let mut lexer = Lexer { text, style, at: 0, out: Vec::new(), line_starting: true, kind };
-    lexer.code(None, true)?;
+    let error = lexer.code(None, true).err();
     lexer.push(Tok::Eof, text.len(), text.len());
-    Ok(lexer.out)
+    (lexer.out, error)
 }
 
 struct Lexer<'a> {
@@ -661,8 +665,8 @@ mod tests {
 
     fn shown(text: &str, style: &Style) -> String {
         match tokenize(&Arc::from(text), style, 0) {
-            Err(error) => error.detail().to_owned(),
-            Ok(tokens) => tokens
+            (_, Some(error)) => error.detail().to_owned(),
+            (tokens, None) => tokens
                 .iter()
                 .map(|token| match &token.tok {
                     Tok::Data(text) => format!("{text:?}"),

@@ -78,7 +78,12 @@ fn rendered(vm: &Vm, value: V, frame: &Frame, depth: usize) -> Result<V> {
 
 fn run(vm: &Vm, mut args: Args, frame: &Rc<Frame>, want_list: bool) -> Result<V> {
     if args.pos.is_empty() {
-        return Err(Error::runtime("lookup() missing 1 required positional argument: 'plugin_name'"));
+        return Err(Error::runtime("_lookup() missing 1 required positional argument: 'plugin_name'"));
+    }
+    // Only a default may be undefined.
+    let others = args.named.iter().filter(|(name, _)| &**name != "default").map(|(_, value)| value);
+    if let Some(undefined) = args.pos.iter().chain(others).find(|value| value.is_undefined()) {
+        return Ok(undefined.clone());
     }
     let name = args.pos.remove(0);
     let name = vm.to_text(&name)?;
@@ -86,13 +91,7 @@ fn run(vm: &Vm, mut args: Args, frame: &Rc<Frame>, want_list: bool) -> Result<V>
         None => Str::new("strict"),
         Some(errors) => vm.to_text(&errors)?,
     };
-    let quiet = match errors.as_str() {
-        "strict" => false,
-        "warn" | "ignore" => true,
-        other => {
-            return Err(Error::runtime(format!("Unknown value for 'errors' argument of lookup: {other}")));
-        }
-    };
+    let quiet = matches!(errors.as_str(), "warn" | "ignore");
     let mut terms = Vec::with_capacity(args.pos.len());
     for term in args.pos {
         terms.push(rendered(vm, term, frame, 0)?);

@@ -8,7 +8,6 @@ mod object;
 pub(crate) mod text;
 
 pub(crate) use list::sort_by;
-pub(crate) use mapping::pairs;
 
 use crate::error::{Error, Result};
 use crate::eval::{Args, Vm};
@@ -45,6 +44,7 @@ pub(crate) fn attribute(vm: &Vm, object: &V, name: &str) -> Result<Option<V>> {
     Ok(match object {
         V::Int(_) | V::Big(_) | V::Bool(_) | V::Float(_) => match name {
             "real" | "numerator" => Some(crate::ops::positive(object)?),
+            "imag" if matches!(object, V::Float(_)) => Some(V::Float(0.0)),
             "imag" => Some(V::Int(0)),
             "denominator" => Some(V::Int(1)),
             _ => None,
@@ -65,7 +65,9 @@ pub(crate) fn call(vm: &Vm, object: &V, name: &str, args: Args) -> Result<V> {
     let result = match object {
         V::Str(string) => text::call(vm, string, name, args)?,
         V::List(items) => list::call(vm, items, name, args)?,
-        V::Tuple(_) | V::Range(_) => list::call_fixed(vm, &vm.iterate(object)?, name, args)?,
+        V::Tuple(_) | V::Range(_) => {
+            list::call_fixed(vm, &vm.iterate(object)?, object.type_name(), name, args)?
+        }
         V::Dict(map) => mapping::call(vm, map, name, args)?,
         V::Object(_) => {
             // A host's mapping does not change: the methods work on what it is now.

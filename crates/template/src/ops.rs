@@ -60,6 +60,14 @@ fn used(value: &V) -> Result<()> {
     }
 }
 
+/// The same for operators that even the empty result of an `if` without `else` does not have.
+fn operand(value: &V) -> Result<()> {
+    match value {
+        V::Native(native) if matches!(**native, Native::Nothing(_)) => Err(native.nothing()),
+        other => used(other),
+    }
+}
+
 /// `-x`
 pub(crate) fn negative(value: &V) -> Result<V> {
     used(value)?;
@@ -85,8 +93,8 @@ pub(crate) fn positive(value: &V) -> Result<V> {
 
 /// The operators of arithmetic, and what Python makes of them for text and lists.
 pub(crate) fn binary(vm: &Vm, op: Binary, left: &V, right: &V) -> Result<V> {
-    used(left)?;
-    used(right)?;
+    operand(left)?;
+    operand(right)?;
     if let (Some(a), Some(b)) = (Num::of(left), Num::of(right)) {
         return arithmetic(op, &a, &b);
     }
@@ -122,6 +130,12 @@ pub(crate) fn binary(vm: &Vm, op: Binary, left: &V, right: &V) -> Result<V> {
         }
         (Binary::Mul, _, V::Str(_) | V::List(_) | V::Tuple(_)) if Num::of(left).is_some() => {
             return repeat(vm, right, left);
+        }
+        (Binary::Mul, V::Str(_) | V::List(_) | V::Tuple(_), other) => {
+            return Err(Error::runtime(format!(
+                "can't multiply sequence by non-int of type '{}'",
+                other.type_name()
+            )));
         }
         (Binary::Mod, V::Str(format), _) => {
             return crate::format::percent(vm, format, right).map(V::text);

@@ -19,22 +19,33 @@ const MAX_HEIGHT: u32 = 400;
 
 /// The tree of the template that begins at a byte of the text.
 pub(crate) fn parse_template(text: &Arc<str>, style: &Style, begin: usize) -> Result<Tree> {
-    let tokens = tokenize(text, style, begin)?;
+    let (tokens, mistake) = tokenize(text, style, begin);
     let mut parser = Parser::new(text, style, tokens, Kind::Syntax);
-    let body = parser.subparse(&[])?;
+    let body = earlier(parser.subparse(&[]), mistake)?;
     parser.refuse_unknown_plugins()?;
     let extends = parser.extends;
     Ok(Tree { body, blocks: parser.blocks, extends })
 }
 
+/// The lexer's mistake, unless the parser found one before it.
+fn earlier<T>(parsed: Result<T>, mistake: Option<Error>) -> Result<T> {
+    let start = |error: &Error| error.place().map_or(usize::MAX, |place| place.start);
+    match (parsed, mistake) {
+        (parsed, None) => parsed,
+        (Err(error), Some(mistake)) if start(&error) < start(&mistake) => Err(error),
+        (_, Some(mistake)) => Err(mistake),
+    }
+}
+
 /// A bare expression's tree.
 pub(crate) fn parse_bare(text: &Arc<str>, style: &Style) -> Result<Expr> {
-    let tokens = tokenize_expression(text, style)?;
+    let (tokens, mistake) = tokenize_expression(text, style);
     let mut parser = Parser::new(text, style, tokens, Kind::ExpressionSyntax);
-    let expr = parser.expression()?;
-    if !matches!(parser.peek(), Tok::Eof) {
-        return parser.fail("chunk after expression");
-    }
+    let parsed = parser.expression().and_then(|expr| match parser.peek() {
+        Tok::Eof => Ok(expr),
+        _ => parser.fail("chunk after expression"),
+    });
+    let expr = earlier(parsed, mistake)?;
     parser.refuse_unknown_plugins()?;
     Ok(expr)
 }

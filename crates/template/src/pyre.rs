@@ -93,6 +93,7 @@ pub(crate) fn compile(pattern: &str, flags: Flags, anchored: bool, text: &str) -
 /// Writes a Python pattern as one of `fancy-regex`.
 fn translate(pattern: &str, newline: bool, out: &mut String) -> Result<()> {
     let chars: Vec<char> = pattern.chars().collect();
+    check(&chars)?;
     let mut at = 0;
     let multiline = pattern.starts_with("(?") && pattern[..pattern.find(')').unwrap_or(0)].contains('m');
     while let Some(&c) = chars.get(at) {
@@ -146,6 +147,83 @@ fn translate(pattern: &str, newline: bool, out: &mut String) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Python's words for the usual mistakes.
+fn check(chars: &[char]) -> Result<()> {
+    let wrong = |what: &str, at: usize| Err(Error::runtime(format!("{what} at position {at}")));
+    let mut open = Vec::new();
+    let mut at = 0;
+    // What a repetition would repeat: nothing, something, or something repeated already.
+    let mut repeatable = 0;
+    while let Some(&c) = chars.get(at) {
+        match c {
+            '\\' => {
+                at += 1;
+                repeatable = 1;
+            }
+            '[' => {
+                let mut end = at + 1;
+                if chars.get(end) == Some(&'^') {
+                    end += 1;
+                }
+                let first = end;
+                while chars.get(end).is_some_and(|c| *c != ']' || end == first) {
+                    let (low, dash, high) = (chars.get(end), chars.get(end + 1), chars.get(end + 2));
+                    if let (Some(low), Some('-'), Some(high)) = (low, dash, high)
+                        && *high != ']'
+                        && *low != '\\'
+                        && *high != '\\'
+                        && low > high
+                    {
+                        return wrong(&format!("bad character range {low}-{high}"), end);
+                    }
+                    end += if chars.get(end) == Some(&'\\') { 2 } else { 1 };
+                }
+                at = end;
+                repeatable = 1;
+            }
+            '(' => {
+                open.push(at);
+                repeatable = 0;
+                if chars.get(at + 1) == Some(&'?') {
+                    at += 2;
+                    // The name or the kind of the group is no pattern.
+                    while chars.get(at).is_some_and(|c| !"(:>=!)".contains(*c)) {
+                        at += 1;
+                    }
+                    if chars.get(at) == Some(&')') {
+                        continue;
+                    }
+                }
+            }
+            ')' => {
+                if open.pop().is_none() {
+                    return wrong("unbalanced parenthesis", at);
+                }
+                repeatable = 1;
+            }
+            '|' => repeatable = 0,
+            '*' | '+' | '?' => match repeatable {
+                0 => return wrong("nothing to repeat", at),
+                1 => {
+                    repeatable = 2;
+                    // Lazy and possessive repetitions.
+                    if matches!(chars.get(at + 1), Some('?' | '+')) {
+                        at += 1;
+                    }
+                }
+                _ => return wrong("multiple repeat", at),
+            },
+            '^' => repeatable = 0,
+            _ => repeatable = 1,
+        }
+        at += 1;
+    }
+    match open.pop() {
+        Some(at) => wrong("missing ), unterminated subpattern", at),
+        None => Ok(()),
+    }
 }
 
 /// What follows a backslash; gives the position after it.

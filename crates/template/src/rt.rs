@@ -129,7 +129,7 @@ impl V {
         match self {
             V::Undefined(error) if error.is_undefined() => Ok(true),
             V::Undefined(error) => Err((**error).clone()),
-            V::Native(native) => Ok(matches!(**native, Native::Nothing)),
+            V::Native(native) => Ok(matches!(**native, Native::Nothing(_))),
             _ => Ok(false),
         }
     }

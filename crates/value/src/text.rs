@@ -6,6 +6,7 @@ use std::sync::Arc;
 const TRUSTED: u8 = 1;
 const SECRET: u8 = 2;
 const MARKUP: u8 = 4;
+const VAULTED: u8 = 8;
 
 /// Shared text with marks. Equality and hashing look at the text alone.
 #[derive(Clone, Default)]
@@ -63,6 +64,18 @@ impl Str {
     #[must_use]
     pub fn markup(mut self, on: bool) -> Self {
         self.marks = if on { self.marks | MARKUP } else { self.marks & !MARKUP };
+        self
+    }
+
+    /// Whether it is the plain text of a vaulted value, as it was decrypted.
+    pub fn is_vaulted(&self) -> bool {
+        self.marks & VAULTED != 0
+    }
+
+    /// The same text, which came out of a vault.
+    #[must_use]
+    pub fn vaulted(mut self) -> Self {
+        self.marks |= VAULTED;
         self
     }
 

@@ -127,22 +127,43 @@ impl Vm<'_> {
             }
             if crate::methods::has(&object, name) {
                 let args = self.args(args, frame, env)?;
-                return self.call_method(&object, name, args);
+                let value = self.call_method(&object, name, args)?;
+                return Ok(Self::happened(value, || frame.place(loc)));
             }
             let function = self.attribute(&object, name, || frame.place(callee.loc))?;
             let args = self.args(args, frame, env)?;
-            return self.call(&function, args, frame, env);
+            let value = self.call(&function, args, frame, env)?;
+            return Ok(Self::happened(value, || frame.place(loc)));
         }
         let function = self.eval(callee, frame, env)?;
         let args = self.args(args, frame, env)?;
-        self.call(&function, args, frame, env).map_err(|error| error.at(|| frame.place(loc)))
+        let value = self.call(&function, args, frame, env)?;
+        Ok(Self::happened(value, || frame.place(loc)))
     }
 
     fn call_method(&self, object: &V, name: &str, args: Args) -> Result<V> {
         if let Some(undefined) = args.undefined() {
             return Ok(undefined.clone());
         }
-        crate::methods::call(self, object, name, args)
+        crate::methods::call(self, object, name, args).or_else(|error| self.defer(error))
+    }
+
+    /// A mistake inside a call is for whoever uses the result; a loop without end is one at once.
+    fn defer(&self, error: Error) -> Result<V> {
+        if *error.kind() == Kind::Recursion {
+            return Err(error);
+        }
+        Ok(V::Undefined(Rc::new(if self.is_tainted() { error.secret() } else { error })))
+    }
+
+    /// The same value; a mistake in it happened here, if it has no place yet.
+    pub(super) fn happened(value: V, place: impl FnOnce() -> crate::error::Place) -> V {
+        match value {
+            V::Undefined(error) if error.place().is_none() => {
+                V::Undefined(Rc::new((*error).clone().at(place)))
+            }
+            other => other,
+        }
     }
 
     /// Calls a value.
@@ -155,17 +176,14 @@ impl Vm<'_> {
             }
         };
         match &**native {
-            Native::Macro(object) => self.call_macro(object, args),
+            Native::Macro(object) => self.call_macro(object, args).or_else(|error| self.defer(error)),
             Native::Global(global) => {
                 if !global.accepts_undefined
                     && let Some(undefined) = args.undefined()
                 {
                     return Ok(undefined.clone());
                 }
-                match (global.run)(self, args, frame, env) {
-                    Err(error) if error.is_undefined() => Ok(V::Undefined(Rc::new(error))),
-                    other => other,
-                }
+                (global.run)(self, args, frame, env).or_else(|error| self.defer(error))
             }
             Native::Method(method) => self.call_method(&method.object, &method.name, args),
             Native::Loop(state) => self.call_loop(state, args),
@@ -182,7 +200,7 @@ impl Vm<'_> {
                 self.run_block(name, 0, holder, None, &mut out)?;
                 Ok(out.finish())
             }
-            Native::Nothing => Err(Error::undefined("the inline if-expression has no else section")),
+            Native::Nothing(_) => Err(native.nothing()),
             other => Err(Error::runtime(format!("'{}' object is not callable", other.type_name()))),
         }
     }
@@ -267,11 +285,10 @@ impl Vm<'_> {
         self.check_stack()?;
         match self.tripping(!filter.accepts_undefined, || (filter.run)(self, args)) {
             Ok(value) => Ok(value),
-            Err(error) if error.is_undefined() => Ok(V::Undefined(Rc::new(error))),
             Err(error) if *error.kind() == Kind::Runtime && error.place().is_none() => {
-                Err(error.with_kind(Kind::Filter(Arc::from(full_name(filter.name)))))
+                self.defer(error.with_kind(Kind::Filter(Arc::from(full_name(filter.name)))))
             }
-            Err(error) => Err(error),
+            Err(error) => self.defer(error),
         }
     }
 

@@ -95,7 +95,7 @@ impl Vm<'_> {
             V::Range(range) => range.len() > 0,
             V::Object(object) => !object.keys().is_empty(),
             V::Native(native) => match &**native {
-                Native::Nothing => false,
+                Native::Nothing(_) => false,
                 Native::Bytes(bytes) => !bytes.is_empty(),
                 Native::Delta(delta) => delta.micros != 0,
                 _ => true,
@@ -113,7 +113,15 @@ impl Vm<'_> {
                 let _ = write!(out, "{number}");
             }
             V::Null | V::Omit => {}
-            V::Native(native) if matches!(**native, Native::Nothing) => {}
+            V::Native(native)
+                if !matches!(
+                    **native,
+                    Native::Group(..) | Native::Date(_) | Native::Delta(_) | Native::Bytes(_)
+                ) =>
+            {
+                self.write_str(out, value)?;
+            }
+            V::Range(_) => self.write_str(out, value)?,
             V::Bool(_) | V::Float(_) | V::Big(_) => self.write_str(out, value)?,
             other => {
                 let value = self.finalize(other)?;
@@ -145,7 +153,7 @@ impl Vm<'_> {
         match value {
             V::Str(text) => out.push_str(text),
             V::Native(native) => match &**native {
-                Native::Nothing => {}
+                Native::Nothing(_) => {}
                 Native::Date(date) => out.push_str(&date.to_string()),
                 Native::Delta(delta) => out.push_str(&delta.to_string()),
                 Native::Module(module) => self.write_str(out, &module.body)?,
@@ -261,7 +269,10 @@ impl Vm<'_> {
                 Native::Macro(object) => {
                     let _ = write!(out, "<Macro {}>", str_repr(&object.definition.name));
                 }
-                Native::Nothing => out.push_str("Undefined"),
+                Native::Nothing(_) => out.push_str("Undefined"),
+                Native::Loop(state) => {
+                    let _ = write!(out, "<LoopContext {}/{}>", state.index.get() + 1, state.items.len());
+                }
                 other => {
                     let _ = write!(out, "<{}>", other.type_name());
                 }
@@ -284,7 +295,7 @@ impl Vm<'_> {
             V::Native(native) => match &**native {
                 Native::Group(key, items) => vec![key.clone(), items.clone()],
                 Native::Bytes(bytes) => bytes.iter().map(|b| V::Int(i64::from(*b))).collect(),
-                Native::Nothing => Vec::new(),
+                Native::Nothing(_) => Vec::new(),
                 Native::Loop(state) => state.items.clone(),
                 other => {
                     return Err(Error::runtime(format!("'{}' object is not iterable", other.type_name())));
@@ -319,7 +330,7 @@ impl Vm<'_> {
                 Native::Group(..) => 2,
                 Native::Bytes(bytes) => bytes.len(),
                 Native::Loop(state) => state.items.len(),
-                Native::Nothing => 0,
+                Native::Nothing(_) => 0,
                 other => {
                     return Err(Error::runtime(format!(
                         "object of type '{}' has no len()",

@@ -87,16 +87,23 @@ impl Vm<'_> {
                 } else if let Some(otherwise) = otherwise {
                     self.eval(otherwise, frame, env)?
                 } else {
-                    V::native(Native::Nothing)
+                    V::native(Native::Nothing(frame.place(expr.loc).position().0))
                 }
             }
             ExprKind::Attr(object, name) => {
                 let object = self.eval(object, frame, env)?;
                 self.attribute(&object, name, || frame.place(expr.loc))?
             }
-            ExprKind::Item(object, index) => {
-                let object = self.eval(object, frame, env)?;
-                let index = self.eval(index, frame, env)?;
+            ExprKind::Item(of, at) => {
+                let object = self.eval(of, frame, env)?;
+                let index = self.eval(at, frame, env)?;
+                // Jinja2 folds what is constant, in words of its own.
+                if let (ExprKind::Const(_), V::Null | V::Int(_), V::Int(number)) = (&of.kind, &object, &index)
+                {
+                    let kind = if matches!(object, V::Null) { "None" } else { "int object" };
+                    let error = Error::undefined(format!("{kind} has no element {number}"));
+                    return Ok(V::Undefined(Rc::new(error.at(|| frame.place(expr.loc)))));
+                }
                 self.item(&object, &index, || frame.place(expr.loc))?
             }
             ExprKind::Slice(object, parts) => {
@@ -154,17 +161,21 @@ impl Vm<'_> {
         env: &Rc<Env>,
     ) -> Result<V> {
         let Some(filter) = call.filter else {
-            return Err(Error::new(Kind::Runtime, format!("No filter named {}.", str_repr(&call.name)))
-                .at(|| frame.place(call.loc)));
+            return Err(Error::new(
+                Kind::Runtime,
+                format!("No filter named {} found.", str_repr(&call.name)),
+            )
+            .at(|| frame.place(call.loc)));
         };
         let mut args = self.args(&call.args, frame, env)?;
         args.pos.insert(0, input);
-        self.run_filter(filter, args).map_err(|error| error.at(|| frame.place(call.loc)))
+        let value = self.run_filter(filter, args).map_err(|error| error.at(|| frame.place(call.loc)))?;
+        Ok(Self::happened(value, || frame.place(call.loc)))
     }
 
     fn test_expr(&self, input: V, call: &TestCall, frame: &Rc<Frame>, env: &Rc<Env>) -> Result<V> {
         let Some(test) = call.test else {
-            return Err(Error::new(Kind::Runtime, format!("No test named {}.", str_repr(&call.name)))
+            return Err(Error::new(Kind::Runtime, format!("No test named {} found.", str_repr(&call.name)))
                 .at(|| frame.place(call.loc)));
         };
         let mut args = self.args(&call.args, frame, env)?;
@@ -187,6 +198,11 @@ impl Vm<'_> {
     ) -> Result<V> {
         if object.is_undefined() {
             return Ok(object.clone());
+        }
+        if let V::Native(native) = object
+            && matches!(**native, Native::Nothing(_))
+        {
+            return Err(native.nothing());
         }
         if let Some(found) = crate::methods::attribute(self, object, name)? {
             return Ok(found);
@@ -212,6 +228,11 @@ impl Vm<'_> {
         }
         if let V::Undefined(error) = index {
             return Err((**error).clone());
+        }
+        if let V::Native(native) = object
+            && matches!(**native, Native::Nothing(_))
+        {
+            return Err(native.nothing());
         }
         if let Some(found) = ops::element(self, object, index)? {
             return Ok(found);

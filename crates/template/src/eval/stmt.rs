@@ -314,7 +314,15 @@ impl Vm<'_> {
                 }
             }
             Target::Tuple(targets, loc) => {
-                let items = self.iterate(&value).map_err(|error| error.at(|| frame.place(*loc)))?;
+                let items = self.iterate(&value).map_err(|error| {
+                    let error = match error.is_undefined() {
+                        true => error,
+                        false => {
+                            Error::runtime(format!("cannot unpack non-iterable {} object", value.type_name()))
+                        }
+                    };
+                    error.at(|| frame.place(*loc))
+                })?;
                 let wanted = targets.len();
                 if items.len() != wanted {
                     let message = if items.len() > wanted {
@@ -382,10 +390,12 @@ impl Vm<'_> {
             if let Some(source) = self.ctx.world.template(&name, frame.template.name())? {
                 return self.engine.compile_source(&source, frame.template.style());
             }
-            tried.push(str_repr(&name));
+            tried.push(name.to_string());
         }
         Err(Error::runtime(match tried.as_slice() {
-            [only] => format!("{only} not found in search path"),
+            [only] if !matches!(name, V::List(_) | V::Tuple(_)) => {
+                format!("{} not found in search path", str_repr(only))
+            }
             _ => format!("none of the templates given were found: {}", tried.join(", ")),
         }))
     }
@@ -395,7 +405,7 @@ impl Vm<'_> {
         let name = self.eval(&include.template, frame, env)?;
         let template = match self.load_any(&name, frame) {
             Ok(template) => template,
-            Err(error) if include.ignore_missing && error.detail().contains("not found") => return Ok(()),
+            Err(error) if include.ignore_missing && is_not_found(&error) => return Ok(()),
             Err(error) => return Err(error),
         };
         let top = if include.with_context {
@@ -446,6 +456,13 @@ impl Vm<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether this is the error of [`Vm::load_any`].
+fn is_not_found(error: &Error) -> bool {
+    let detail = error.detail();
+    detail.ends_with("not found in search path")
+        || detail.starts_with("none of the templates given were found")
 }
 
 fn not_a_namespace() -> Error {

@@ -73,7 +73,7 @@ fn combine(vm: &Vm, mut args: Args) -> Result<V> {
         return Err(Error::runtime("'recursive' and 'list_merge' are the only valid keyword arguments"));
     }
     let mut all = Vec::new();
-    flatten_into(vm, &V::list(args.pos), -1, false, &mut all)?;
+    flatten_into(vm, &V::list(args.pos), 1, true, &mut all)?;
     let mut all = all.into_iter();
     let Some(first) = all.next() else { return Ok(dict(IndexMap::new())) };
     let mut result = first;
@@ -173,16 +173,23 @@ fn items2dict(vm: &Vm, args: Args) -> Result<V> {
     }
     let (key_name, value_name) = (text(vm, key_name, "key")?, text(vm, value_name, "value")?);
     let mut out = IndexMap::new();
-    for item in vm.iterate(&value)? {
+    let items = vm.iterate(&value)?;
+    if let Some(other) = items.iter().find(|item| !is_mapping(item)) {
+        if let V::Undefined(error) = other {
+            return Err((**error).clone());
+        }
+        return Err(Error::runtime(format!(
+            "items2dict requires a list of dictionaries, got {} instead.",
+            vm.to_repr(&value)?
+        )));
+    }
+    for item in items {
         let found = match &item {
             V::Dict(map) => (map.get_str(vm, &key_name)?, map.get_str(vm, &value_name)?),
-            V::Undefined(error) => return Err((**error).clone()),
-            other => {
-                return Err(Error::runtime(format!(
-                    "items2dict requires a list of dictionaries, got {} instead.",
-                    vm.to_repr(&V::list(vec![other.clone()]))?
-                )));
-            }
+            other => (
+                ops::element(vm, other, &V::Str(key_name.clone()))?,
+                ops::element(vm, other, &V::Str(value_name.clone()))?,
+            ),
         };
         let (Some(key), Some(value)) = found else {
             return Err(Error::runtime(format!(
@@ -403,8 +410,8 @@ fn rekey_on_member(vm: &Vm, args: Args) -> Result<V> {
     let duplicates = text(vm, duplicates, "error")?;
     if !matches!(duplicates.as_str(), "error" | "overwrite") {
         return Err(Error::runtime(format!(
-            "duplicates parameter to rekey_on_member has unknown value: {}",
-            duplicates.as_str()
+            "duplicates parameter to rekey_on_member has unknown value {}",
+            quorate_value::str_repr(&duplicates)
         )));
     }
     let data = data.unwrap_or(V::Null);
@@ -419,13 +426,13 @@ fn rekey_on_member(vm: &Vm, args: Args) -> Result<V> {
             return Err(Error::runtime("List item is not a valid dict"));
         };
         let Some(new_key) = map.get_str(vm, &key)? else {
-            return Err(Error::runtime(format!("Key {} was not found", key.as_str())));
+            return Err(Error::runtime(format!("Key {} was not found.", quorate_value::str_repr(&key))));
         };
         let new_key = vm.key(&new_key)?;
         if out.contains_key(&new_key) && duplicates.as_str() == "error" {
             return Err(Error::runtime(format!(
-                "Key {} is not unique, cannot correctly turn into dict",
-                vm.to_str(&V::done(&new_key.to_value()))?
+                "Key {} is not unique, cannot convert to dict.",
+                vm.to_repr(&V::done(&new_key.to_value()))?
             )));
         }
         out.insert(new_key, item);

@@ -151,7 +151,15 @@ fn format(vm: &Vm, args: Args) -> Result<V> {
 
 fn indent(vm: &Vm, args: Args) -> Result<V> {
     let [value, width, first, blank] = args.bind("do_indent", ["s", "width", "first", "blank"], 1)?;
-    let text = vm.to_text(&value.unwrap_or(V::Null))?;
+    let text = match value.unwrap_or(V::Null) {
+        V::Str(text) => text,
+        other => {
+            return Err(Error::runtime(format!(
+                "unsupported operand type(s) for +=: '{}' and 'str'",
+                other.type_name()
+            )));
+        }
+    };
     let (first, blank) = (flag(vm, first, false)?, flag(vm, blank, false)?);
     let indention = match width {
         None => "    ".to_owned(),
@@ -241,7 +249,15 @@ fn striptags(vm: &Vm, args: Args) -> Result<V> {
 fn wordwrap(vm: &Vm, args: Args) -> Result<V> {
     let [value, width, break_long, separator, break_hyphens] =
         args.bind("do_wordwrap", ["s", "width", "break_long_words", "wrapstring", "break_on_hyphens"], 1)?;
-    let text = vm.to_text(&value.unwrap_or(V::Null))?;
+    let text = match value.unwrap_or(V::Null) {
+        V::Str(text) => text,
+        other => {
+            return Err(Error::runtime(format!(
+                "'{}' object has no attribute 'splitlines'",
+                other.type_name()
+            )));
+        }
+    };
     let width = width.as_ref().map_or(Ok(79), whole)?;
     if width <= 0 {
         return Err(Error::runtime(format!("invalid width {width} (must be > 0)")));
@@ -296,33 +312,36 @@ fn wrap(line: &str, width: usize, break_long: bool, break_hyphens: bool) -> Vec<
     let length = |text: &str| text.chars().count();
     let mut lines: Vec<String> = Vec::new();
     while !rest.is_empty() {
-        let mut current = String::new();
+        let mut current: Vec<String> = Vec::new();
+        let mut used = 0;
         // Blanks between two lines belong to neither.
         if !lines.is_empty() && rest.front().is_some_and(|chunk| chunk.trim().is_empty()) {
             rest.pop_front();
         }
         while let Some(chunk) = rest.front() {
-            if length(&current) + length(chunk) > width {
+            if used + length(chunk) > width {
                 break;
             }
-            current.push_str(chunk);
-            rest.pop_front();
+            used += length(chunk);
+            current.extend(rest.pop_front());
         }
         if let Some(chunk) = rest.front_mut()
             && length(chunk) > width
         {
-            let room = width.saturating_sub(length(&current)).max(usize::from(current.is_empty()));
-            if break_long && room > 0 {
+            if break_long {
+                let room = width.saturating_sub(used);
                 let head: String = chunk.chars().take(room).collect();
                 *chunk = chunk.chars().skip(room).collect();
-                current.push_str(&head);
+                current.push(head);
             } else if current.is_empty() {
-                current.push_str(&rest.pop_front().unwrap_or_default());
+                current.extend(rest.pop_front());
             }
         }
-        let kept = current.trim_end_matches([' ', '\t']);
-        if !kept.is_empty() {
-            lines.push(kept.to_owned());
+        if current.last().is_some_and(|chunk| chunk.trim().is_empty()) {
+            current.pop();
+        }
+        if !current.is_empty() {
+            lines.push(current.concat());
         }
     }
     lines

@@ -17,7 +17,7 @@ pub(super) static FILTERS: [Filter; 10] = [
     Filter { name: "mandatory", accepts_undefined: true, run: mandatory },
     filter("quote", quote),
     filter("strftime", strftime),
-    filter("ternary", ternary),
+    Filter { name: "ternary", accepts_undefined: true, run: ternary },
     filter("to_datetime", to_datetime),
     Filter { name: "type_debug", accepts_undefined: true, run: type_debug },
     filter("unvault", unvault),
@@ -62,7 +62,11 @@ fn mandatory(vm: &Vm, args: Args) -> Result<V> {
     if let Some(message) = message.filter(|message| !matches!(message, V::Null)) {
         return Err(Error::runtime(vm.to_text(&message)?.as_str()));
     }
-    let name = error.name().map_or_else(String::new, |name| format!("{} ", str_repr(name)));
+    let name = match (error.name(), error.detail().rsplit_once("has no attribute ")) {
+        (Some(name), _) => format!("{} ", str_repr(name)),
+        (None, Some((_, attribute))) => format!("{attribute} "),
+        (None, None) => String::new(),
+    };
     Err(Error::runtime(format!("Mandatory variable {name}not defined.")))
 }
 
@@ -130,7 +134,15 @@ fn comment(vm: &Vm, mut args: Args) -> Result<V> {
     let postfix = option("postfix")?.unwrap_or_else(|| stripped.to_owned());
     let mut count = |name: &str| args.take(name).map_or(Ok(1), |value| whole(&value));
     let (prefix_count, postfix_count) = (count("prefix_count")?, count("postfix_count")?);
-    let value = text(vm, args.pos.first().cloned(), "")?;
+    let value = match args.pos.first() {
+        Some(V::Str(text)) => text.clone(),
+        other => {
+            return Err(Error::runtime(format!(
+                "'{}' object has no attribute 'replace'",
+                other.map_or("NoneType", V::type_name)
+            )));
+        }
+    };
     let line = |text: &str| if text.is_empty() { String::new() } else { format!("{text}{newline}") };
     let mut out = line(beginning);
     if !prefix.is_empty() {
@@ -139,12 +151,16 @@ fn comment(vm: &Vm, mut args: Args) -> Result<V> {
             out.push_str(&newline);
         }
     }
-    let body = value
-        .split(newline.as_str())
-        .map(|line| format!("{decoration}{line}").trim_end().to_owned())
-        .collect::<Vec<_>>()
-        .join(&newline);
-    out.push_str(&body);
+    let lines: Vec<&str> = value.split(newline.as_str()).collect();
+    for (index, line) in lines.iter().enumerate() {
+        let last = index + 1 == lines.len();
+        // A line with nothing but the decoration ends without blanks, except where it is the last.
+        out.push_str(if line.is_empty() && !last { stripped } else { decoration });
+        out.push_str(line);
+        if !last {
+            out.push_str(&newline);
+        }
+    }
     for _ in 0..postfix_count.clamp(0, 1000) {
         if !postfix.is_empty() {
             out.push_str(&newline);

@@ -2,13 +2,13 @@
 
 use super::sequence::flag;
 use super::{Filter, filter};
-use crate::ast::Binary;
 use crate::error::{Error, Result};
 use crate::eval::{Args, Vm};
 use crate::methods::whole;
-use crate::ops::{self, Num};
+use crate::ops::Num;
 use crate::rt::V;
 use num_bigint::BigInt;
+use num_integer::Integer as _;
 use num_traits::{FromPrimitive as _, Signed as _};
 use quorate_value::Str;
 
@@ -143,10 +143,18 @@ fn round(vm: &Vm, args: Args) -> Result<V> {
         "common" => match number {
             Num::Float(number) => Ok(V::Float(round_half_even(number, precision))),
             other => {
+                let whole = other.big().unwrap_or_default();
                 if precision >= 0 {
-                    return Ok(V::integer(other.big().unwrap_or_default()));
+                    return Ok(V::integer(whole));
                 }
-                Ok(V::Float(round_half_even(other.float(), precision)))
+                let unit = BigInt::from(10).pow((-precision).min(10_000) as u32);
+                let (below, rest) = whole.div_mod_floor(&unit);
+                let up = match (&rest * 2u8).cmp(&unit) {
+                    std::cmp::Ordering::Less => false,
+                    std::cmp::Ordering::Greater => true,
+                    std::cmp::Ordering::Equal => below.is_odd(),
+                };
+                Ok(V::integer((below + u8::from(up)) * unit))
             }
         },
         "ceil" | "floor" => {
@@ -263,12 +271,11 @@ fn human_readable(vm: &Vm, args: Args) -> Result<V> {
         None | Some(V::Null) => None,
         Some(unit) => Some(vm.to_text(&unit)?),
     };
-    let size = match &value {
-        V::Str(text) => parse_int(text, 10).map(V::integer).and_then(|v| Num::of(&v)).map(|n| n.float()),
-        other => Num::of(other).map(|number| number.float()),
-    };
-    let Some(size) = size else {
-        return Err(Error::runtime("human_readable() failed on bad input: invalid number"));
+    let Some(size) = Num::of(&value).map(|number| number.float()) else {
+        return Err(Error::runtime(format!(
+            "human_readable() failed on bad input: '>=' not supported between instances of '{}' and 'int'",
+            value.type_name()
+        )));
     };
     let base = if bits { "bits" } else { "Bytes" };
     let mut chosen = ('B', 1.0);
@@ -299,57 +306,47 @@ fn human_to_bytes(vm: &Vm, args: Args) -> Result<V> {
         None | Some(V::Null) => None,
         Some(unit) => Some(vm.to_text(&unit)?),
     };
-    let bad = |message: String| Error::runtime(message);
+    let bad =
+        |message: String| Error::runtime(format!("human_to_bytes() can't interpret the input: {message}"));
     let text = value.trim();
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let digits = &text[..end];
-    let rest = text[end..].trim();
-    let Ok(number) = digits.parse::<f64>() else {
-        return Err(bad(format!(
-            "human_to_bytes() failed on bad input: human_to_bytes() can't interpret following string: {}",
-            value.as_str()
-        )));
+    let (digits, rest) = (&text[..end], text[end..].trim());
+    let number = digits.parse::<f64>().ok().filter(|_| rest.chars().all(|c| c.is_ascii_alphabetic()));
+    let Some(number) = number else {
+        return Err(bad(format!("human_to_bytes() can't interpret following string: {}", value.as_str())));
     };
     let unit = if rest.is_empty() { default.as_deref().unwrap_or("") } else { rest };
-    if unit.is_empty() {
-        return Ok(V::Int(number.round() as i64));
-    }
     let upper = unit.to_uppercase();
-    let letter = upper.chars().next().unwrap_or('B');
+    let Some(letter) = upper.chars().next() else {
+        return Ok(V::Int(number.round() as i64));
+    };
     let Some((_, power)) = SIZES.iter().find(|(suffix, _)| *suffix == letter) else {
         return Err(bad(format!(
-            "human_to_bytes() failed on bad input: human_to_bytes() failed to convert {} (unit = {unit}). The suffix must be one of Y, Z, E, P, T, G, M, K, B",
+            "human_to_bytes() failed to convert {} (unit = {unit}). The suffix must be one of Y, Z, E, P, T, G, M, K, B",
             value.as_str()
         )));
     };
-    let class = if bits { ('b', "bit") } else { ('B', "byte") };
-    let fine = match unit.chars().count() {
-        1 => unit != "b" || bits,
-        2 if letter != 'B' => unit.ends_with(class.0),
-        _ => {
-            let long = upper.strip_prefix(letter).unwrap_or("");
-            let names = match letter {
-                'B' => vec!["YTE", "YTES", "IT", "ITS"],
-                'K' => vec!["ILOBYTE", "ILOBYTES", "ILOBIT", "ILOBITS"],
-                'M' => vec!["EGABYTE", "EGABYTES", "EGABIT", "EGABITS"],
-                'G' => vec!["IGABYTE", "IGABYTES", "IGABIT", "IGABITS"],
-                'T' => vec!["ERABYTE", "ERABYTES", "ERABIT", "ERABITS"],
-                'P' => vec!["ETABYTE", "ETABYTES", "ETABIT", "ETABITS"],
-                'E' => vec!["XABYTE", "XABYTES", "XABIT", "XABITS"],
-                'Z' => vec!["ETTABYTE", "ETTABYTES", "ETTABIT", "ETTABITS"],
-                _ => vec!["OTTABYTE", "OTTABYTES", "OTTABIT", "OTTABITS"],
-            };
-            names.contains(&long) && long.to_lowercase().contains(&class.1[1..])
-        }
+    let (short, long) = if bits { ("b", "BIT") } else { ("B", "BYTE") };
+    let prefix = match letter {
+        'B' => "",
+        'K' => "KILO",
+        'M' => "MEGA",
+        'G' => "GIGA",
+        'T' => "TERA",
+        'P' => "PETA",
+        'E' => "EXA",
+        'Z' => "ZETTA",
+        _ => "YOTTA",
     };
+    let expected = if letter == 'B' { "B".to_owned() } else { format!("{letter}{short}") };
+    let fine = unit.chars().count() == 1 || unit == expected || upper == format!("{prefix}{long}");
     if !fine {
+        let other = if letter == 'B' { long.to_lowercase() } else { letter.to_string() };
         return Err(bad(format!(
-            "human_to_bytes() failed on bad input: human_to_bytes() failed to convert {}. Value is not a valid string ({})",
-            value.as_str(),
-            if bits { "expect lowercase 'b' for bits" } else { "expect uppercase 'B' for bytes" }
+            "human_to_bytes() failed to convert {}. Value is not a valid string (expect {expected} or {other})",
+            value.as_str()
         )));
     }
     let bytes = number * 1024f64.powi(*power as i32);
-    let whole = BigInt::from_f64(bytes.round()).unwrap_or_default();
-    ops::arithmetic(Binary::Add, &Num::Big(std::sync::Arc::new(whole)), &Num::Int(0))
+    Ok(V::integer(BigInt::from_f64(bytes.round()).unwrap_or_default()))
 }

@@ -130,10 +130,7 @@ fn path_join(vm: &Vm, args: Args) -> Result<V> {
                     V::Str(text) => parts.push(text),
                     V::Undefined(error) => return Err((*error).clone()),
                     other => {
-                        return Err(Error::runtime(format!(
-                            "join() argument must be str, bytes, or os.PathLike object, not '{}'",
-                            other.type_name()
-                        )));
+                        return Err(not_a_path(&other));
                     }
                 }
             }
@@ -142,9 +139,10 @@ fn path_join(vm: &Vm, args: Args) -> Result<V> {
             }
             Ok(V::text(join(&parts)))
         }
-        other => {
-            Err(Error::runtime(format!("|path_join expects sequence, got {} instead.", other.type_name())))
-        }
+        other => Err(Error::runtime(format!(
+            "|path_join expects string or sequence, got <class '{}'> instead.",
+            other.type_name()
+        ))),
     }
 }
 
@@ -226,7 +224,9 @@ fn expanduser(vm: &Vm, args: Args) -> Result<V> {
             vm.ctx.world.files().and_then(|files| files.home(None)).map(|home| home.display().to_string())
         })
     } else {
-        files(vm)?.home(Some(user)).map(|home| home.display().to_string())
+        vm.saw_impure();
+        let files = vm.ctx.world.files();
+        files.and_then(|files| files.home(Some(user))).map(|home| home.display().to_string())
     };
     Ok(match home {
         Some(home) => {

@@ -73,6 +73,7 @@ fn regex_search(vm: &Vm, mut args: Args) -> Result<V> {
     };
     let (value, pattern) = (text(vm, args.pos.first().cloned())?, vm.to_text(&pattern)?);
     let compiled = pyre::compile(&pattern, flags, false, &value)?;
+    let Some(found) = compiled.find(&value, 0)? else { return Ok(V::Null) };
     let mut wanted = Vec::new();
     for group in args.pos.iter().skip(1) {
         let name = vm.to_text(group)?;
@@ -88,7 +89,6 @@ fn regex_search(vm: &Vm, mut args: Args) -> Result<V> {
             None => return Err(Error::runtime("no such group")),
         }
     }
-    let Some(found) = compiled.find(&value, 0)? else { return Ok(V::Null) };
     let group = |number: usize| found.text(number, &value).map_or(V::Null, V::str);
     if wanted.is_empty() {
         return Ok(group(0));

@@ -58,7 +58,8 @@ fn input(value: Option<V>) -> V {
 fn default(vm: &Vm, args: Args) -> Result<V> {
     let [value, other, boolean] = args.bind("do_default", ["value", "default_value", "boolean"], 1)?;
     let value = input(value);
-    let missing = value.is_missing()? || (flag(vm, boolean, false)? && !vm.truth(&value)?);
+    let missing =
+        (value.is_undefined() && value.is_missing()?) || (flag(vm, boolean, false)? && !vm.truth(&value)?);
     Ok(if missing { other.unwrap_or_else(|| V::str("")) } else { value })
 }
 
@@ -98,7 +99,7 @@ fn batch(vm: &Vm, args: Args) -> Result<V> {
     let mut out = Vec::new();
     let mut row = Vec::new();
     for item in vm.iterate(&input(value))? {
-        if row.len() == size && !row.is_empty() {
+        if row.len() == size {
             out.push(V::list(std::mem::take(&mut row)));
         }
         row.push(item);
@@ -145,7 +146,10 @@ fn reverse(vm: &Vm, args: Args) -> Result<V> {
         return Ok(V::text(text.chars().rev().collect::<String>()));
     }
     let mut items = vm.iterate(&value).map_err(|error| {
-        if error.is_undefined() { error } else { Error::runtime("argument must be iterable") }
+        if error.is_undefined() {
+            return error;
+        }
+        Error::runtime(format!("argument must be iterable: {}", error.detail()))
     })?;
     items.reverse();
     Ok(V::list(items))
@@ -222,7 +226,15 @@ impl Path {
     pub(super) fn get(&self, vm: &Vm, item: &V) -> Result<V> {
         let mut value = item.clone();
         for part in &self.0 {
-            value = vm.item(&value, part, no_place)?;
+            let found = vm.item(&value, part, no_place)?;
+            // Jinja2 looks numbers up by itself, and has words of its own.
+            if let (V::Undefined(_), V::Int(index), false) = (&found, part, value.is_undefined()) {
+                let kind = if matches!(value, V::Null) { "None" } else { value.type_name() };
+                let object = if matches!(value, V::Null) { "" } else { " object" };
+                let words = format!("{kind}{object} has no element {index}");
+                return Ok(V::Undefined(std::rc::Rc::new(Error::undefined(words))));
+            }
+            value = found;
         }
         Ok(value)
     }
@@ -516,10 +528,8 @@ fn sum(vm: &Vm, args: Args) -> Result<V> {
 
 fn unique(vm: &Vm, args: Args) -> Result<V> {
     let [value, case, attribute] = args.bind("unique", ["a", "case_sensitive", "attribute"], 1)?;
-    let case = match case {
-        None | Some(V::Null) => true,
-        Some(case) => vm.truth(&case)?,
-    };
+    // Ansible hands on that nothing was said as `false`.
+    let case = flag(vm, case, false)?;
     let path = attribute.filter(|a| !matches!(a, V::Null)).map(|a| Path::of(vm, &a)).transpose()?;
     let mut seen = Seen::default();
     let mut out = Vec::new();
@@ -695,8 +705,10 @@ fn zip(vm: &Vm, args: Args) -> Result<V> {
     }
     let columns = columns(vm, &pos)?;
     let shortest = columns.iter().map(Vec::len).min().unwrap_or(0);
-    if strict && columns.iter().any(|column| column.len() != shortest) {
-        return Err(Error::runtime("zip() arguments have different lengths"));
+    if strict && let Some(at) = columns.iter().position(|column| column.len() != columns[0].len()) {
+        let what = if columns[at].len() < columns[0].len() { "shorter" } else { "longer" };
+        let others = if at == 1 { "argument 1".to_owned() } else { format!("arguments 1-{at}") };
+        return Err(Error::runtime(format!("zip() argument {} is {what} than {others}", at + 1)));
     }
     Ok(V::list(
         (0..shortest)

@@ -145,33 +145,7 @@ fn to_json(vm: &Vm, mut args: Args) -> Result<V> {
 fn to_nice_json(vm: &Vm, mut args: Args) -> Result<V> {
     let json = Json { indent: Some(4), sort_keys: true, ascii: true, separators: None };
     let json = json_args(vm, &mut args, json)?;
-    let value = input(vm, args, "to_nice_json")?;
-    // Python sorts the keys themselves, and cannot put numbers and text in one order.
-    if json.sort_keys {
-        comparable(&value)?;
-    }
-    Ok(V::text(json.write(&value)?))
-}
-
-fn comparable(value: &Value) -> Result<()> {
-    match value {
-        Value::List(items) => items.iter().try_for_each(comparable),
-        Value::Dict(entries) => {
-            let first = entries.keys().next();
-            for key in entries.keys() {
-                if first.is_some_and(|first| first.as_str().is_some() != key.as_str().is_some()) {
-                    let names =
-                        [first, Some(key)].map(|key| key.map_or("str", |key| key.to_value().type_name()));
-                    return Err(Error::runtime(format!(
-                        "'<' not supported between instances of '{}' and '{}'",
-                        names[1], names[0]
-                    )));
-                }
-            }
-            entries.values().try_for_each(comparable)
-        }
-        _ => Ok(()),
-    }
+    Ok(V::text(json.write(&input(vm, args, "to_nice_json")?)?))
 }
 
 fn tojson(vm: &Vm, args: Args) -> Result<V> {
@@ -539,61 +513,8 @@ fn from_yaml_all(vm: &Vm, args: Args) -> Result<V> {
     }
 }
 
+/// Python's `pprint` leaves Ansible's own lists and mappings on one line.
 fn pprint(vm: &Vm, args: Args) -> Result<V> {
     let [value] = args.bind("do_pprint", ["value"], 1)?;
-    let value = vm.finalize(&value.unwrap_or(V::Null))?;
-    let mut out = String::new();
-    pretty(&mut out, &value, 0, 0);
-    Ok(V::text(out))
-}
-
-/// Python's `pprint` with its width of 80: one line where it fits, else an item a line.
-fn pretty(out: &mut String, value: &Value, indent: usize, allowance: usize) {
-    let sorted = sort_all(value);
-    let line = quorate_value::repr(&sorted);
-    if line.chars().count() <= 80usize.saturating_sub(indent + allowance) {
-        out.push_str(&line);
-        return;
-    }
-    match &sorted {
-        Value::Dict(entries) if !entries.is_empty() => {
-            out.push('{');
-            let last = entries.len() - 1;
-            for (index, (key, value)) in entries.iter().enumerate() {
-                if index > 0 {
-                    out.push_str(",\n");
-                    out.push_str(&" ".repeat(indent + 1));
-                }
-                let key = quorate_value::repr(&key.to_value());
-                out.push_str(&key);
-                out.push_str(": ");
-                let after = if index == last { allowance + 1 } else { 1 };
-                pretty(out, value, indent + key.chars().count() + 3, after);
-            }
-            out.push('}');
-        }
-        Value::List(items) if !items.is_empty() => {
-            out.push('[');
-            let last = items.len() - 1;
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push_str(",\n");
-                    out.push_str(&" ".repeat(indent + 1));
-                }
-                pretty(out, item, indent + 1, if index == last { allowance + 1 } else { 1 });
-            }
-            out.push(']');
-        }
-        _ => out.push_str(&line),
-    }
-}
-
-fn sort_all(value: &Value) -> Value {
-    match value {
-        Value::Dict(entries) => {
-            Value::dict(entries.sorted().into_iter().map(|(k, v)| (k, sort_all(&v))).collect())
-        }
-        Value::List(items) => Value::list(items.iter().map(sort_all).collect::<Vec<_>>()),
-        other => other.clone(),
-    }
+    Ok(V::text(vm.to_repr(&value.unwrap_or(V::Null))?))
 }

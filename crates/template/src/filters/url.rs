@@ -89,7 +89,12 @@ fn urldecode(vm: &Vm, args: Args) -> Result<V> {
 
 fn urlsplit(vm: &Vm, args: Args) -> Result<V> {
     let [value, query] = args.bind("split_url", ["value", "query", "alias"], 1).map(|[a, b, _]| [a, b])?;
-    let text = vm.to_text(&value.unwrap_or(V::Null))?;
+    let text = match value.unwrap_or(V::Null) {
+        V::Str(text) => text,
+        other => {
+            return Err(Error::runtime(format!("'{}' object has no attribute 'decode'", other.type_name())));
+        }
+    };
     let (mut rest, fragment) = text.split_once('#').unwrap_or((&text, ""));
     let query_part;
     (rest, query_part) = rest.split_once('?').unwrap_or((rest, ""));

@@ -3,7 +3,6 @@
 use crate::error::{Error, Result};
 use crate::eval::{Frame, Vm};
 use crate::filters::{cartesian, flatten_into, number::parse_int};
-use crate::methods::pairs;
 use crate::ops;
 use crate::pyre::{self, Flags};
 use crate::random::Random;
@@ -75,20 +74,16 @@ fn one_level(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
 fn dict(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
     let mut out = Vec::new();
     for term in terms {
-        // A list of mappings counts as several mappings.
-        let all = match term {
-            V::List(_) => vm.iterate(term)?,
-            other => vec![other.clone()],
-        };
-        for mapping in all {
-            if !matches!(mapping, V::Dict(_) | V::Object(_)) {
-                return Err(Error::runtime("with_dict expects a dict"));
-            }
-            for pair in pairs(ops::entries_of(vm, &mapping)?) {
-                let [key, value] = vm.iterate(&pair)?.try_into().map_err(|_| Error::runtime("no pair"))?;
-                let entries = [(Key::from("key"), key), (Key::from("value"), value)];
-                out.push(V::Dict(Rc::new(Map::own(entries.into_iter().collect()))));
-            }
+        if !matches!(term, V::Dict(_) | V::Object(_)) {
+            return Err(Error::runtime(format!(
+                "the 'dict' lookup plugin expects a dictionary, got '{}' of type <class '{}'>)",
+                vm.to_str(term)?,
+                term.type_name()
+            )));
+        }
+        for (key, value) in ops::entries_of(vm, term)? {
+            let entries = [(Key::from("key"), V::done(&key.to_value())), (Key::from("value"), value)];
+            out.push(V::Dict(Rc::new(Map::own(entries.into_iter().collect()))));
         }
     }
     Ok(out)
@@ -102,9 +97,11 @@ fn env(vm: &Vm, terms: &[V], options: &Options) -> Result<Vec<V>> {
         let name = name.split_whitespace().next().unwrap_or("");
         out.push(match (vm.ctx.world.env(name), option(options, "default")) {
             (Some(value), _) => V::text(value),
-            (None, Some(default @ V::Undefined(error))) => {
-                let _ = default;
-                return Err((**error).clone());
+            (None, Some(V::Undefined(_))) => {
+                return Err(Error::undefined(format!(
+                    "The environment variable {} is not set.",
+                    str_repr(name)
+                )));
             }
             (None, Some(default)) => default.clone(),
             (None, None) => V::str(""),
@@ -125,14 +122,7 @@ fn indexed_items(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
 }
 
 fn columns(vm: &Vm, terms: &[V]) -> Result<Vec<Vec<V>>> {
-    terms
-        .iter()
-        .map(|term| match term {
-            V::List(_) | V::Tuple(_) => vm.iterate(term),
-            V::Undefined(error) => Err((**error).clone()),
-            other => Ok(vec![other.clone()]),
-        })
-        .collect()
+    terms.iter().map(|term| vm.iterate(term)).collect()
 }
 
 fn nested(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
@@ -166,14 +156,14 @@ fn random_choice(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
 
 fn subelements(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
     let terms = match terms {
-        [V::List(only)] => only.items(vm)?,
+        [V::List(only)] if matches!(only.get(vm, 1)?, Some(V::Str(_))) => only.items(vm)?,
         _ => terms.to_vec(),
     };
     let wrong = |what: &str| {
         Error::runtime(format!("subelements lookup expects a list of two or three items, {what}"))
     };
     if !(2..=3).contains(&terms.len()) {
-        return Err(wrong(""));
+        return Err(Error::runtime("subelements lookup expects a list of two or three items,"));
     }
     let skip = match terms.get(2) {
         None => false,
@@ -183,26 +173,24 @@ fn subelements(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
         },
         Some(_) => return Err(wrong("the optional third item must be a dict with flags skip_missing")),
     };
-    let V::Str(path) = &terms[1] else {
-        return Err(wrong("second a string pointing to the subkey"));
-    };
+    let first = "first a dict or a list, second a string pointing to the subkey";
+    let V::Str(path) = &terms[1] else { return Err(wrong(first)) };
     let path: Vec<&str> = path.split('.').collect();
     let items = match &terms[0] {
         V::Dict(map) => map.entries(vm)?.into_iter().map(|(_, value)| value).collect(),
         V::List(list) => list.items(vm)?,
-        _ => return Err(wrong("first a dict or a list")),
+        _ => return Err(wrong(first)),
     };
     let mut out = Vec::new();
     for item in items {
-        let V::Dict(map) = &item else {
+        let V::Dict(_) = &item else {
             return Err(Error::runtime(format!(
                 "subelements lookup expects a dictionary, got {}",
                 vm.to_repr(&item)?
             )));
         };
         // The loop variable has no subkey of its own.
-        let rest: indexmap::IndexMap<Key, V> =
-            map.entries(vm)?.into_iter().filter(|(key, _)| key.as_str() != path.first().copied()).collect();
+        let rest = without(vm, &item, &path)?;
         let mut values = item.clone();
         for (depth, part) in path.iter().enumerate() {
             let found = match &values {
@@ -214,9 +202,9 @@ fn subelements(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
                 None if skip => V::list(Vec::new()),
                 None => {
                     return Err(Error::runtime(format!(
-                        "could not find {} key in iterated item {}",
+                        "could not find {} key in iterated item '{}'",
                         str_repr(part),
-                        vm.to_repr(&item)?
+                        vm.to_str(&values)?
                     )));
                 }
             };
@@ -238,10 +226,24 @@ fn subelements(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
             }
         }
         for value in vm.iterate(&values)? {
-            out.push(V::list(vec![V::Dict(Rc::new(Map::own(rest.clone()))), value]));
+            out.push(V::list(vec![rest.clone(), value]));
         }
     }
     Ok(out)
+}
+
+/// A mapping without the entry that a path names.
+fn without(vm: &Vm, item: &V, path: &[&str]) -> Result<V> {
+    let (V::Dict(map), Some((first, more))) = (item, path.split_first()) else { return Ok(item.clone()) };
+    let mut out = indexmap::IndexMap::new();
+    for (key, value) in map.entries(vm)? {
+        if key.as_str() != Some(*first) {
+            out.insert(key, value);
+        } else if !more.is_empty() {
+            out.insert(key, without(vm, &value, more)?);
+        }
+    }
+    Ok(V::Dict(Rc::new(Map::own(out))))
 }
 
 fn varnames(vm: &Vm, terms: &[V], frame: &Rc<Frame>) -> Result<Vec<V>> {
@@ -250,7 +252,7 @@ fn varnames(vm: &Vm, terms: &[V], frame: &Rc<Frame>) -> Result<Vec<V>> {
     for term in terms {
         let V::Str(pattern) = term else {
             return Err(Error::runtime(format!(
-                "Invalid setting identifier, \"{}\" is not a string, it is a {}",
+                "Invalid setting identifier, \"{}\" is not a string, it is a <class '{}'>",
                 vm.to_str(term)?,
                 term.type_name()
             )));
@@ -269,10 +271,7 @@ fn vars(vm: &Vm, terms: &[V], options: &Options, frame: &Rc<Frame>) -> Result<Ve
     let mut out = Vec::new();
     for term in terms {
         let V::Str(name) = term else {
-            return Err(Error::runtime(format!(
-                "Variable name must be <class 'str'> not <class '{}'>.",
-                term.type_name()
-            )));
+            return Err(Error::runtime(format!("Variable name must be 'str' not '{}'.", term.type_name())));
         };
         out.push(match (vm.variable(name, &frame.realm)?, default) {
             (Some(found), _) => found,
@@ -300,21 +299,29 @@ struct Sequence {
 
 fn sequence(vm: &Vm, terms: &[V], options: &Options) -> Result<Vec<V>> {
     let mut out = Vec::new();
+    // Options alone, as in `query('sequence', start=1, end=3)`, make one sequence.
     let empty = [V::str("")];
-    let terms = if terms.is_empty() { &empty[..] } else { terms };
+    let terms = if terms.is_empty() && !options.is_empty() { &empty[..] } else { terms };
     for term in terms {
         let mut wanted = Sequence::default();
         for (name, value) in options {
             wanted.set(vm, name, value)?;
         }
-        let text = vm.to_text(term)?;
+        let text = match term {
+            V::Str(text) => text.clone(),
+            V::Undefined(error) => return Err((**error).clone()),
+            other => {
+                return Err(Error::runtime(format!(
+                    "unknown error parsing with_sequence arguments: {}. Error was: expected string or bytes-like object, got '{}'",
+                    vm.to_repr(other)?,
+                    other.type_name()
+                )));
+            }
+        };
         if !wanted.shortcut(&text) {
             for part in text.split_whitespace() {
                 let Some((name, value)) = part.split_once('=') else {
-                    return Err(Error::runtime(format!(
-                        "unknown error parsing with_sequence arguments: {}",
-                        str_repr(&text)
-                    )));
+                    return Err(Error::runtime("unrecognized arguments to with_sequence: ['_raw_params']"));
                 };
                 wanted.set(vm, name, &V::str(value))?;
             }
@@ -330,11 +337,20 @@ impl Sequence {
             self.format = Some(vm.to_text(value)?);
             return Ok(());
         }
-        let text = vm.to_text(value)?;
-        let number = parse_int(&text, 0)
-            .or_else(|| parse_int(&text, 10))
-            .and_then(|number| i64::try_from(number).ok())
-            .ok_or_else(|| Error::runtime(format!("can't parse {name}={} as integer", text.as_str())))?;
+        if !matches!(name, "start" | "end" | "count" | "stride") {
+            return Err(Error::runtime(format!("unrecognized arguments to with_sequence: ['{name}']")));
+        }
+        let number = match value {
+            V::Int(number) => Some(*number),
+            V::Str(text) => parse_int(text, 10).and_then(|number| i64::try_from(number).ok()),
+            _ => None,
+        };
+        let Some(number) = number else {
+            return Err(Error::runtime(format!(
+                "Config '{name}' for 'sequence' lookup plugin from 'Direct' has an invalid value: Invalid value provided for 'integer': {}",
+                vm.to_repr(value)?
+            )));
+        };
         match name {
             "start" => self.start = Some(number),
             "end" => self.end = Some(number),
@@ -359,7 +375,7 @@ impl Sequence {
         };
         let number = |digits: &str| -> Option<i64> {
             let fine = digits.starts_with(|c: char| c.is_ascii_digit());
-            fine.then(|| parse_int(digits, 0))?.and_then(|number| i64::try_from(number).ok())
+            fine.then(|| parse_int(digits, 10))?.and_then(|number| i64::try_from(number).ok())
         };
         let (start, end) = match range.split_once('-') {
             Some((start, end)) => match (number(start), number(end)) {
@@ -401,7 +417,7 @@ impl Sequence {
             (Some(count), None) => (start.saturating_add(count.saturating_mul(stride)) - 1, stride),
             (None, Some(end)) => (end, stride),
         };
-        if stride > 0 && end < start && self.count.is_none() {
+        if stride > 0 && end < start {
             return Err(Error::runtime("to count backwards make stride negative"));
         }
         if stride < 0 && end > start {
@@ -409,6 +425,11 @@ impl Sequence {
         }
         if stride == 0 {
             return Ok(Vec::new());
+        }
+        if let Some(format) = &self.format
+            && !format.contains('%')
+        {
+            return Err(Error::runtime(format!("bad formatting string: {}", format.as_str())));
         }
         let mut out = Vec::new();
         let mut number = start;

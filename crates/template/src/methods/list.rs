@@ -16,12 +16,11 @@ pub(super) const METHODS: [&str; 11] =
 pub(super) fn call(vm: &Vm, list: &Rc<List>, name: &str, mut args: Args) -> Result<V> {
     match name {
         "append" => {
-            let [item] = args.bind("append", ["object"], 1)?;
-            list.change(|items| items.extend(item));
+            let item = exactly_one("list.append", args)?;
+            list.change(|items| items.push(item));
         }
         "extend" => {
-            let [more] = args.bind("extend", ["iterable"], 1)?;
-            let more = vm.iterate(&more.unwrap_or(V::Null))?;
+            let more = vm.iterate(&exactly_one("list.extend", args)?)?;
             list.change(|items| items.extend(more));
         }
         "insert" => {
@@ -68,9 +67,21 @@ pub(super) fn call(vm: &Vm, list: &Rc<List>, name: &str, mut args: Args) -> Resu
             let sorted = sort_by(list.items(vm)?, reverse, |a, b| ops::order(vm, a, b, "<"))?;
             list.change(|items| *items = sorted);
         }
-        _ => return call_fixed(vm, &list.items(vm)?, name, args),
+        _ => return call_fixed(vm, &list.items(vm)?, "list", name, args),
     }
     Ok(V::Null)
+}
+
+/// The one argument of a function that has to have it.
+pub(super) fn exactly_one(function: &str, args: Args) -> Result<V> {
+    let given = args.pos.len();
+    if !args.named.is_empty() {
+        return Err(Error::runtime(format!("{function}() takes no keyword arguments")));
+    }
+    match <[V; 1]>::try_from(args.pos) {
+        Ok([only]) => Ok(only),
+        Err(_) => Err(Error::runtime(format!("{function}() takes exactly one argument ({given} given)"))),
+    }
 }
 
 fn position(vm: &Vm, items: &[V], wanted: &V) -> Result<Option<usize>> {
@@ -83,10 +94,9 @@ fn position(vm: &Vm, items: &[V], wanted: &V) -> Result<Option<usize>> {
 }
 
 /// `count` and `index`, which tuples have, too.
-pub(super) fn call_fixed(vm: &Vm, items: &[V], name: &str, args: Args) -> Result<V> {
+pub(super) fn call_fixed(vm: &Vm, items: &[V], kind: &str, name: &str, args: Args) -> Result<V> {
     if name == "count" {
-        let [item] = args.bind("count", ["value"], 1)?;
-        let item = item.unwrap_or(V::Null);
+        let item = exactly_one("list.count", args)?;
         let mut count = 0;
         for other in items {
             count += i64::from(ops::equal(vm, other, &item)?);
@@ -101,7 +111,8 @@ pub(super) fn call_fixed(vm: &Vm, items: &[V], name: &str, args: Args) -> Result
     let stop = clamp(stop.as_ref().map_or(Ok(length), whole)?);
     match position(vm, items.get(start..stop).unwrap_or(&[]), &item)? {
         Some(at) => Ok(V::size(start + at)),
-        None => Err(Error::runtime(format!("{} is not in list", vm.to_repr(&item)?))),
+        None if kind == "tuple" => Err(Error::runtime("tuple.index(x): x not in tuple")),
+        None => Err(Error::runtime(format!("{} is not in {kind}", vm.to_repr(&item)?))),
     }
 }
 

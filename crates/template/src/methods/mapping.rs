@@ -9,18 +9,18 @@ use quorate_value::Key;
 use std::rc::Rc;
 
 /// Sorted, for a binary search.
-pub(super) const METHODS: [&str; 11] =
-    ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
+pub(super) const METHODS: [&str; 10] =
+    ["clear", "copy", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
 
 pub(super) fn call(vm: &Vm, map: &Rc<Map>, name: &str, args: Args) -> Result<V> {
     let key_of = |key: &V| vm.key(key);
     Ok(match name {
         "get" => {
-            let [key, default] = args.bind("get", ["key", "default"], 1)?;
+            let [key, default] = args.bind("dict.get", ["key", "default"], 1)?;
             map.get(vm, &key_of(&key.unwrap_or(V::Null))?)?.or(default).unwrap_or(V::Null)
         }
         "items" => {
-            args.bind::<0>("items", [], 0)?;
+            args.bind::<0>("dict.items", [], 0)?;
             V::list(pairs(map.entries(vm)?))
         }
         "keys" => V::list(map.keys().iter().map(|key| V::done(&key.to_value())).collect()),
@@ -31,7 +31,7 @@ pub(super) fn call(vm: &Vm, map: &Rc<Map>, name: &str, args: Args) -> Result<V> 
             V::Null
         }
         "pop" => {
-            let [key, default] = args.bind("pop", ["key", "default"], 1)?;
+            let [key, default] = args.bind("dict.pop", ["key", "default"], 1)?;
             let key = key_of(&key.unwrap_or(V::Null))?;
             match (map.get(vm, &key)?, default) {
                 (Some(found), _) => {
@@ -50,7 +50,7 @@ pub(super) fn call(vm: &Vm, map: &Rc<Map>, name: &str, args: Args) -> Result<V> 
             None => return Err(Error::runtime("'popitem(): dictionary is empty'")),
         },
         "setdefault" => {
-            let [key, default] = args.bind("setdefault", ["key", "default"], 1)?;
+            let [key, default] = args.bind("dict.setdefault", ["key", "default"], 1)?;
             let key = key_of(&key.unwrap_or(V::Null))?;
             match map.get(vm, &key)? {
                 Some(found) => found,
@@ -74,20 +74,11 @@ pub(super) fn call(vm: &Vm, map: &Rc<Map>, name: &str, args: Args) -> Result<V> 
             map.change(|entries| entries.extend(more));
             V::Null
         }
-        "fromkeys" => {
-            let [keys, value] = args.bind("fromkeys", ["iterable", "value"], 1)?;
-            let value = value.unwrap_or(V::Null);
-            let mut out = IndexMap::new();
-            for key in vm.iterate(&keys.unwrap_or(V::Null))? {
-                out.insert(key_of(&key)?, value.clone());
-            }
-            V::Dict(Rc::new(Map::own(out)))
-        }
         _ => return Err(Error::runtime(format!("'dict' object has no attribute '{name}'"))),
     })
 }
 
 /// Keys and values as pairs.
-pub(crate) fn pairs(entries: Vec<(Key, V)>) -> Vec<V> {
+fn pairs(entries: Vec<(Key, V)>) -> Vec<V> {
     entries.into_iter().map(|(key, value)| V::pair(V::done(&key.to_value()), value)).collect()
 }

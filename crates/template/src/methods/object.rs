@@ -166,7 +166,9 @@ pub(super) fn call(vm: &Vm, native: &Native, name: &str, args: Args) -> Result<V
                 .map(V::text)
                 .map_err(|_| Error::runtime("'utf-8' codec can't decode bytes: invalid start byte"))
         }
-        Native::Group(key, items) => super::list::call_fixed(vm, &[key.clone(), items.clone()], name, args),
+        Native::Group(key, items) => {
+            super::list::call_fixed(vm, &[key.clone(), items.clone()], "tuple", name, args)
+        }
         other => Err(Error::runtime(format!("'{}' object has no attribute '{name}'", other.type_name()))),
     }
 }

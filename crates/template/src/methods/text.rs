@@ -58,6 +58,28 @@ pub(super) const METHODS: [&str; 47] = [
     "zfill",
 ];
 
+/// The methods without arguments, sorted.
+const TAKES_NOTHING: [&str; 18] = [
+    "capitalize",
+    "casefold",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "isidentifier",
+    "islower",
+    "isnumeric",
+    "isprintable",
+    "isspace",
+    "istitle",
+    "isupper",
+    "lower",
+    "swapcase",
+    "title",
+    "upper",
+];
+
 /// What Python's `str.isspace` and `strip` take for white space.
 pub(crate) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
@@ -227,6 +249,13 @@ fn width_of(value: Option<&V>) -> Result<usize> {
 }
 
 pub(super) fn call(vm: &Vm, text: &Str, name: &str, args: Args) -> Result<V> {
+    if TAKES_NOTHING.binary_search(&name).is_ok() && !(args.pos.is_empty() && args.named.is_empty()) {
+        return Err(Error::runtime(if args.named.is_empty() {
+            format!("str.{name}() takes no arguments ({} given)", args.pos.len())
+        } else {
+            format!("str.{name}() takes no keyword arguments")
+        }));
+    }
     let all = |test: fn(char) -> bool| Ok(V::Bool(!text.is_empty() && text.chars().all(test)));
     match name {
         "upper" => Ok(V::text(text.to_uppercase())),
@@ -277,7 +306,10 @@ pub(super) fn call(vm: &Vm, text: &Str, name: &str, args: Args) -> Result<V> {
                 args.bind(if name == "split" { "split" } else { "rsplit" }, ["sep", "maxsplit"], 0)?;
             let separator = match separator {
                 None | Some(V::Null) => None,
-                other => Some(needle(other)?),
+                Some(V::Str(separator)) => Some(separator),
+                Some(other) => {
+                    return Err(Error::runtime(format!("must be str or None, not {}", other.type_name())));
+                }
             };
             let most = most.as_ref().map_or(Ok(-1), whole)?;
             let parts = split(text, separator.as_deref(), most, name == "rsplit")?;
@@ -304,9 +336,12 @@ pub(super) fn call(vm: &Vm, text: &Str, name: &str, args: Args) -> Result<V> {
             Ok(V::tuple(found.unwrap_or(empty).into_iter().map(V::str).collect()))
         }
         "join" => {
-            let [items] = args.bind("join", ["iterable"], 1)?;
+            let items = super::list::exactly_one("str.join", args)?;
+            let items = vm.iterate(&items).map_err(|error| {
+                if error.is_undefined() { error } else { Error::runtime("can only join an iterable") }
+            })?;
             let mut out = String::new();
-            for (index, item) in vm.iterate(&items.unwrap_or(V::Null))?.iter().enumerate() {
+            for (index, item) in items.iter().enumerate() {
                 if index > 0 {
                     out.push_str(text);
                 }
@@ -596,7 +631,7 @@ mod tests {
 
     #[test]
     fn methods_are_sorted() {
-        assert!(METHODS.is_sorted());
+        assert!(METHODS.is_sorted() && TAKES_NOTHING.is_sorted());
     }
 
     #[test]

@@ -342,7 +342,7 @@ impl Parser<'_> {
             if !assignments.is_empty() {
                 self.expect_op(",")?;
             }
-            let target = self.single_target()?;
+            let target = self.target(false)?;
             self.expect_op("=")?;
             assignments.push((target, self.expression()?));
         }
@@ -390,8 +390,6 @@ impl Parser<'_> {
 
     fn include(&mut self) -> Result<Stmt> {
         let start = self.here();
-        // An included template sees `loop`.
-        self.seen.looping += 1;
         let template = self.expression()?;
         let missing = matches!(self.look(), Tok::Name(next) if &**next == "missing");
         let ignore_missing = missing && self.is_name("ignore");

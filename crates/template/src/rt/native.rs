@@ -3,6 +3,7 @@
 use super::V;
 use crate::ast::Macro;
 use crate::dates::{DateTime, TimeDelta};
+use crate::error::Error;
 use crate::eval::{Env, Frame};
 use crate::globals::Global;
 use std::cell::{Cell, RefCell};
@@ -32,7 +33,8 @@ pub(crate) enum Native {
     /// What `groupby` gives: a pair with names.
     Group(V, V),
     /// The result of an `if` without `else` that was false: prints as nothing, and is no value.
-    Nothing,
+    /// It carries its line.
+    Nothing(u32),
 }
 
 /// A method and the object it belongs to.
@@ -97,7 +99,18 @@ impl Native {
             Native::Delta(_) => "timedelta",
             Native::Bytes(_) => "bytes",
             Native::Group(..) => "GroupTuple",
-            Native::Nothing => "Undefined",
+            Native::Nothing(_) => "Undefined",
         }
+    }
+
+    /// What to say where somebody uses [`Native::Nothing`].
+    pub(crate) fn nothing(&self) -> Error {
+        let line = match self {
+            Native::Nothing(line) => *line,
+            _ => 0,
+        };
+        Error::runtime(format!(
+            "the inline if-expression on line {line} evaluated to false and no else section was defined."
+        ))
     }
 }

@@ -204,12 +204,9 @@ fn sameas(_: &Vm, args: Args) -> Result<bool> {
     Ok(match (&a, &b) {
         (V::Null, V::Null) | (V::Omit, V::Omit) => true,
         (V::Bool(a), V::Bool(b)) => a == b,
-        (V::Int(a), V::Int(b)) => a == b && (-5..=256).contains(a),
-        (V::Str(a), V::Str(b)) => match (a.shared(), b.shared()) {
-            (Some(a), Some(b)) => std::sync::Arc::ptr_eq(a, b),
-            (None, None) => true,
-            _ => false,
-        },
+        // Whether equal numbers and texts are one object is Python's affair; here they are.
+        (V::Int(a), V::Int(b)) => a == b,
+        (V::Str(a), V::Str(b)) => a == b,
         (V::List(a), V::List(b)) => Rc::ptr_eq(a, b),
         (V::Dict(a), V::Dict(b)) => Rc::ptr_eq(a, b),
         (V::Tuple(a), V::Tuple(b)) => Rc::ptr_eq(a, b),
@@ -245,7 +242,7 @@ fn nan(_: &Vm, args: Args) -> Result<bool> {
     let value = only(args, "isnan")?;
     match ops::Num::of(&value) {
         Some(number) => Ok(number.float().is_nan()),
-        None => Err(Error::runtime(format!("must be real number, not {}", value.type_name()))),
+        None => Ok(false),
     }
 }
 
@@ -313,8 +310,16 @@ fn falsy(vm: &Vm, args: Args) -> Result<bool> {
 }
 
 fn within(vm: &Vm, part: &V, whole: &V) -> Result<bool> {
-    let whole = V::list(vm.iterate(whole)?);
-    for item in vm.iterate(part)? {
+    let items = vm.iterate(whole)?;
+    let parts = vm.iterate(part)?;
+    // Python makes sets of both.
+    for item in items.iter().chain(&parts) {
+        if matches!(item, V::List(_) | V::Dict(_)) {
+            return Err(Error::runtime(format!("unhashable type: '{}'", item.type_name())));
+        }
+    }
+    let whole = V::list(items);
+    for item in parts {
         if !ops::contains(vm, &whole, &item)? {
             return Ok(false);
         }
@@ -364,44 +369,47 @@ fn regex(vm: &Vm, args: Args) -> Result<bool> {
     regex_with(vm, args, "search")
 }
 
-/// Scheme and rest, with the schemes that are allowed.
-fn uri_like(vm: &Vm, args: Args, need_host: bool, urn_only: bool) -> Result<bool> {
+/// Scheme and network location, as `urlparse` finds them; nothing for what is no text.
+fn address(vm: &Vm, args: Args) -> Result<Option<(String, String)>> {
     let [value, schemes] = args.bind("uri", ["value", "schemes"], 1)?;
-    let text = vm.to_text(&value.unwrap_or(V::Null))?;
-    let Some((scheme, rest)) = text.split_once(':') else { return Ok(false) };
-    let fine = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    if !fine || text.chars().any(char::is_whitespace) {
-        return Ok(false);
-    }
-    let scheme = scheme.to_lowercase();
-    if urn_only {
-        return Ok(scheme == "urn" && !rest.is_empty());
-    }
+    let text = match value.unwrap_or(V::Null) {
+        V::Null => Str::default(),
+        V::Str(text) => text,
+        V::Undefined(error) => return Err((*error).clone()),
+        _ => return Ok(None),
+    };
+    let (scheme, rest) = match text.split_once(':') {
+        Some((scheme, rest))
+            if scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) =>
+        {
+            (scheme.to_lowercase(), rest)
+        }
+        _ => (String::new(), text.as_str()),
+    };
     if let Some(schemes) = schemes.filter(|schemes| !matches!(schemes, V::Null)) {
         let mut allowed = false;
+        let mut any = false;
         for known in vm.iterate(&schemes)? {
+            any = true;
             allowed = allowed || vm.to_text(&known)?.as_str() == scheme;
         }
-        if !allowed {
-            return Ok(false);
+        if any && !allowed {
+            return Ok(None);
         }
     }
-    if need_host {
-        let host = rest.strip_prefix("//").map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
-        return Ok(host.is_some_and(|host| !host.is_empty()));
-    }
-    Ok(!rest.is_empty())
+    let host = rest.strip_prefix("//").map_or("", |rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
+    Ok(Some((scheme, host.to_owned())))
 }
 
 fn uri(vm: &Vm, args: Args) -> Result<bool> {
-    uri_like(vm, args, false, false)
+    Ok(address(vm, args)?.is_some())
 }
 
 fn url(vm: &Vm, args: Args) -> Result<bool> {
-    uri_like(vm, args, true, false)
+    Ok(address(vm, args)?.is_some_and(|(_, host)| !host.is_empty()))
 }
 
 fn urn(vm: &Vm, args: Args) -> Result<bool> {
-    uri_like(vm, args, false, true)
+    Ok(address(vm, args)?.is_some_and(|(scheme, _)| scheme == "urn"))
 }

@@ -53,7 +53,7 @@ fn failed(vm: &Vm, args: Args) -> Result<bool> {
 
 fn succeeded(vm: &Vm, args: Args) -> Result<bool> {
     let result = only(args, "success")?;
-    let found = field(vm, &result, "success", "failed")?;
+    let found = field(vm, &result, "failed", "failed")?;
     Ok(!holds(vm, found)?)
 }
 
@@ -65,7 +65,7 @@ fn unreachable(vm: &Vm, args: Args) -> Result<bool> {
 
 fn reachable(vm: &Vm, args: Args) -> Result<bool> {
     let result = only(args, "reachable")?;
-    let found = field(vm, &result, "reachable", "unreachable")?;
+    let found = field(vm, &result, "unreachable", "unreachable")?;
     Ok(!holds(vm, found)?)
 }
 
@@ -125,7 +125,7 @@ fn started(vm: &Vm, args: Args) -> Result<bool> {
 fn vault_encrypted(vm: &Vm, args: Args) -> Result<bool> {
     let value = only(args, "vault_encrypted")?;
     match &value {
-        V::Str(text) => Ok(text.starts_with("$ANSIBLE_VAULT")),
+        V::Str(text) => Ok(text.is_vaulted()),
         other => {
             let _ = vm;
             Ok(matches!(other, V::Lazy(_)))

@@ -36,27 +36,102 @@ fn piece() -> impl Strategy<Value = String> {
         Just("#}".to_owned()),
         Just("-".to_owned()),
         prop_oneof![
-            Just("if"), Just("for x in l"), Just("endfor"), Just("endif"), Just("else"), Just("set z ="), Just("macro m(p)"),
-            Just("endmacro"), Just("raw"), Just("endraw"), Just("block q"), Just("endblock"), Just("with"), Just("endwith"),
-            Just("call m()"), Just("endcall"), Just("filter upper"), Just("endfilter"), Just("extends 'base.j2'"),
-            Just("include 'inc.j2'"), Just("import 'mac.j2' as k"), Just("self"), Just("loop"), Just("recursive"),
+            Just("if"),
+            Just("for x in l"),
+            Just("endfor"),
+            Just("endif"),
+            Just("else"),
+            Just("set z ="),
+            Just("macro m(p)"),
+            Just("endmacro"),
+            Just("raw"),
+            Just("endraw"),
+            Just("block q"),
+            Just("endblock"),
+            Just("with"),
+            Just("endwith"),
+            Just("call m()"),
+            Just("endcall"),
+            Just("filter upper"),
+            Just("endfilter"),
+            Just("extends 'base.j2'"),
+            Just("include 'inc.j2'"),
+            Just("import 'mac.j2' as k"),
+            Just("self"),
+            Just("loop"),
+            Just("recursive"),
         ]
         .prop_map(str::to_owned),
         prop_oneof![
-            Just("a"), Just("b"), Just("l"), Just("d"), Just("t"), Just("rec"), Just("nope"), Just("1"), Just("'s'"), Just("1.5"),
-            Just("none"), Just("true"), Just("range(3)"), Just("99999999999999999999"), Just("omit"), Just("now()"),
+            Just("a"),
+            Just("b"),
+            Just("l"),
+            Just("d"),
+            Just("t"),
+            Just("rec"),
+            Just("nope"),
+            Just("1"),
+            Just("'s'"),
+            Just("1.5"),
+            Just("none"),
+            Just("true"),
+            Just("range(3)"),
+            Just("99999999999999999999"),
+            Just("omit"),
+            Just("now()"),
         ]
         .prop_map(str::to_owned),
         prop_oneof![
-            Just("+"), Just("-"), Just("*"), Just("/"), Just("//"), Just("%"), Just("**"), Just("~"), Just("=="), Just("<"),
-            Just(" in "), Just(" not "), Just(" and "), Just(" or "), Just(" is "), Just(" if "), Just(" else "), Just("|"), Just("."),
-            Just("("), Just(")"), Just("["), Just("]"), Just("{"), Just("}"), Just(","), Just(":"), Just("="),
+            Just("+"),
+            Just("-"),
+            Just("*"),
+            Just("/"),
+            Just("//"),
+            Just("%"),
+            Just("**"),
+            Just("~"),
+            Just("=="),
+            Just("<"),
+            Just(" in "),
+            Just(" not "),
+            Just(" and "),
+            Just(" or "),
+            Just(" is "),
+            Just(" if "),
+            Just(" else "),
+            Just("|"),
+            Just("."),
+            Just("("),
+            Just(")"),
+            Just("["),
+            Just("]"),
+            Just("{"),
+            Just("}"),
+            Just(","),
+            Just(":"),
+            Just("="),
         ]
         .prop_map(str::to_owned),
         prop_oneof![
-            Just("upper"), Just("list"), Just("join(',')"), Just("map('int')"), Just("select('odd')"), Just("sort"), Just("length"),
-            Just("default(1)"), Just("defined"), Just("regex_replace('a','b')"), Just("to_json"), Just("combine(d)"), Just("items()"),
-            Just("append(1)"), Just("format(a)"), Just("split()"), Just("batch(2)"), Just("random(seed=1)"), Just("zip(l)"),
+            Just("upper"),
+            Just("list"),
+            Just("join(',')"),
+            Just("map('int')"),
+            Just("select('odd')"),
+            Just("sort"),
+            Just("length"),
+            Just("default(1)"),
+            Just("defined"),
+            Just("regex_replace('a','b')"),
+            Just("to_json"),
+            Just("combine(d)"),
+            Just("items()"),
+            Just("append(1)"),
+            Just("format(a)"),
+            Just("split()"),
+            Just("batch(2)"),
+            Just("random(seed=1)"),
+            Just("zip(l)"),
         ]
         .prop_map(str::to_owned),
         "[ -~äöü\n]{0,4}",
@@ -106,7 +181,9 @@ proptest! {
 
 #[test]
 fn nothing_runs_away() {
-    let deep = |open: &str, close: &str, count: usize| format!("{{{{ {}1{} }}}}", open.repeat(count), close.repeat(count));
+    let deep = |open: &str, close: &str, count: usize| {
+        format!("{{{{ {}1{} }}}}", open.repeat(count), close.repeat(count))
+    };
     for text in [
         deep("(", ")", 100_000),
         deep("[", "]", 100_000),
@@ -151,7 +228,8 @@ fn loops_of_variables_are_found() {
         assert_eq!(*error.kind(), Kind::Recursion, "{text}");
         assert!(error.to_string().starts_with("Recursive loop detected in template"));
     }
-    let via: Vec<_> = render("{{ x }}").unwrap_err().via().iter().filter_map(|via| via.variable.clone()).collect();
+    let via: Vec<_> =
+        render("{{ x }}").unwrap_err().via().iter().filter_map(|via| via.variable.clone()).collect();
     assert!(via.contains(&Arc::from("x")) && via.contains(&Arc::from("y")));
 }
 
@@ -232,7 +310,10 @@ fn another_hosts_templates_see_that_hosts_variables() {
     let ctx = Context::new(&here);
     let engine = Engine::default();
     let render = |text: &str| engine.render_str(&written(text), &ctx);
-    assert_eq!(render("{{ hostvars['db1'].address }} {{ name }}").unwrap(), Value::from("db1.example.org web1"));
+    assert_eq!(
+        render("{{ hostvars['db1'].address }} {{ name }}").unwrap(),
+        Value::from("db1.example.org web1")
+    );
     assert_eq!(render("{{ hostvars.db1.list[0] }}").unwrap(), Value::from("db1"));
     assert_eq!(render("{{ hostvars.db1.broken | default('d') }}").unwrap(), Value::from("d"));
     assert_eq!(render("{{ hostvars | list }}").unwrap(), Value::list([Value::from("db1")]));
@@ -241,7 +322,13 @@ fn another_hosts_templates_see_that_hosts_variables() {
         render("{{ hostvars['db2'].x }}").unwrap_err().to_string(),
         "object of type 'HostVars' has no attribute 'db2'"
     );
-    assert_eq!(render("{{ ['db1'] | map('extract', hostvars, 'address') | list }}").unwrap().as_list().map(<[_]>::len), Some(1));
+    assert_eq!(
+        render("{{ ['db1'] | map('extract', hostvars, 'address') | list }}")
+            .unwrap()
+            .as_list()
+            .map(<[_]>::len),
+        Some(1)
+    );
 }
 
 #[derive(Default)]
@@ -260,7 +347,9 @@ fn templates_in_literals_of_conditions_are_rendered_with_a_warning() {
     let ctx = Context::new(&scope).with_world(&world);
     let engine = Engine::default();
     assert!(engine.condition(&Value::Str(written("'{{ a }}x' == '1x'")), &ctx).unwrap());
-    assert!(matches!(&world.0.borrow()[..], [Notice::Warning(words)] if words.contains("embedded templates")));
+    assert!(
+        matches!(&world.0.borrow()[..], [Notice::Warning(words)] if words.contains("embedded templates"))
+    );
     let error = engine.condition(&Value::from("a == 1"), &ctx).unwrap_err();
     assert_eq!(*error.kind(), Kind::Untrusted);
 }

@@ -52,7 +52,9 @@ fn text_made_of_a_secret_is_secret() {
 
 #[test]
 fn other_text_is_not() {
-    for text in ["{{ plain }}", "{{ user }}", "{{ password | length }}", "{{ both.name }}", "{{ not_trusted }}"] {
+    for text in
+        ["{{ plain }}", "{{ user }}", "{{ password | length }}", "{{ both.name }}", "{{ not_trusted }}"]
+    {
         assert!(!render(text).unwrap().holds_secret(), "{text}");
     }
     // What only passes through keeps its own marks.
@@ -79,6 +81,9 @@ fn words_do_not_tell_secrets() {
     ] {
         let error = render(text).unwrap_err();
         assert!(error.is_secret(), "{text}");
-        assert!(!error.to_string().contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{text}: {error}");
+        assert!(
+            !error.to_string().contains("hunter2") && !format!("{error:?}").contains("hunter2"),
+            "{text}: {error}"
+        );
     }
 }
