@@ -55,7 +55,8 @@ impl Inventory {
     /// The group of this name, made where it is not there, its name checked as the options say.
     pub(crate) fn declare_group(&mut self, name: &str, span: Span) -> Result<GroupId, InventoryError> {
         if name.is_empty() {
-            return Err(InventoryError::Name { span, problem: "a group needs a name".into() });
+            let problem = String::from("a group needs a name");
+            return Err(InventoryError::Name { span, ansible: problem.clone(), problem });
         }
         if let Some(group) = self.group_id(name) {
             return Ok(group);

@@ -51,6 +51,8 @@ pub enum InventoryError {
         span: Span,
         /// What is wrong.
         message: String,
+        /// What ansible-core says of it.
+        ansible: String,
         /// What to write instead.
         hint: Option<String>,
     },
@@ -151,6 +153,8 @@ pub enum InventoryError {
         span: Span,
         /// What is wrong with it.
         problem: String,
+        /// What ansible-core says of it.
+        ansible: String,
     },
     /// Neither a file nor a list of hosts.
     #[error("`{source_text}` is neither a file nor a list of hosts")]
@@ -203,6 +207,7 @@ impl InventoryError {
             E::Range { problem, .. } => Some(match problem {
                 RangeError::Width => "Write `[001:100]`, or leave the zeros out.".into(),
                 RangeError::TooMany => "Split the range, or check its bounds.".into(),
+                RangeError::Unclosed => "Close the range with `]`, as in `web[01:10]`.".into(),
                 _ => "Write a range as `web[01:10]` or `web[a:c]`, with a step as `web[01:10:2]`.".into(),
             }),
             E::UnknownGroup { name, .. } => {
@@ -218,6 +223,29 @@ impl InventoryError {
                 Some("Check the path; a list of hosts needs a comma, as in `-i host1,`.".into())
             }
             _ => None,
+        }
+    }
+
+    /// The words ansible-core has for it, where people or programs look for them; else the same as `Display`.
+    pub fn ansible_text(&self) -> String {
+        use InventoryError as E;
+        match self {
+            E::Yaml(error) => format!("YAML parsing failed: {error}"),
+            E::Ini { ansible, .. } | E::Name { ansible, .. } => ansible.clone(),
+            E::Range { problem, .. } => problem.ansible_text(),
+            E::UnknownGroup { name, used_in, .. } if used_in.contains(":children]") => {
+                format!("Section {} includes undefined group '{name}'.", used_in.trim_matches('`'))
+            }
+            E::UnknownGroup { name, used_in, .. } => {
+                format!("Section {} not valid for undefined group '{name}'.", used_in.trim_matches('`'))
+            }
+            E::Loop { parent, child, .. } if parent == child => "can't add group to itself".into(),
+            E::Loop { parent, child, .. } => {
+                format!("Adding group '{child}' as child to '{parent}' creates a recursive dependency loop.")
+            }
+            E::Priority { value, .. } => format!("invalid literal for int() with base 10: '{value}'"),
+            E::Script { problem, .. } => problem.clone(),
+            other => other.to_string(),
         }
     }
 
@@ -257,6 +285,31 @@ pub struct SourceFailure {
 }
 
 impl SourceFailure {
+    /// What ansible-core warns of this source: a text for each way that was tried, in the order of trying.
+    pub fn ansible_warnings(&self) -> Vec<String> {
+        let order = |plugin: &str| {
+            ["host_list", "advanced_host_list", "script", "auto", "yaml", "ini", "toml"]
+                .iter()
+                .position(|known| *known == plugin)
+        };
+        let mut attempts: Vec<&Attempt> = self.attempts.iter().collect();
+        attempts.sort_by_key(|attempt| order(attempt.plugin));
+        attempts
+            .into_iter()
+            .filter_map(|attempt| {
+                let error =
+                    attempt.errors.iter().find(|error| !matches!(error, InventoryError::Missing { .. }))?;
+                let text = error.ansible_text();
+                let text = match attempt.plugin {
+                    "ini" => format!("Failed to parse inventory: {text}"),
+                    "advanced_host_list" => format!("Invalid data from string, could not parse: {text}"),
+                    _ => text,
+                };
+                Some(format!("Failed to parse inventory with '{}' plugin: {text}", attempt.plugin))
+            })
+            .collect()
+    }
+
     /// The mistakes that matter: those of the way of reading that fits the file best.
     pub fn errors(&self) -> &[InventoryError] {
         self.attempts.first().map_or(&[], |attempt| &attempt.errors)
@@ -371,6 +424,16 @@ pub enum Warning {
         /// The option that was probably meant.
         nearest: Vec<String>,
     },
+    /// A host range that means nothing, taken for the name of a host.
+    #[error("Unable to parse address from hostname, leaving unchanged: {}", problem.ansible_text())]
+    RangeAsName {
+        /// The name.
+        name: String,
+        /// Where.
+        span: Span,
+        /// What is wrong with the range.
+        problem: RangeError,
+    },
     /// A variable whose name no template can use.
     #[error("Accepting inventory variable with invalid name '{name}'")]
     VariableName {
@@ -432,6 +495,7 @@ impl Warning {
             | Warning::UnknownKey { span, .. }
             | Warning::NotAMapping { span, .. }
             | Warning::UnknownOption { span, .. }
+            | Warning::RangeAsName { span, .. }
             | Warning::VariableName { span, .. }
             | Warning::HostVarsToGroup { span, .. } => *span,
             Warning::Yaml(warning) => warning.span(),

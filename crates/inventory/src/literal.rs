@@ -5,7 +5,7 @@
 //! **Invariant:** nothing nests deeper than [`MAX_DEPTH`]; what nests deeper is text.
 
 use num_bigint::BigInt;
-use quorate_value::{Dict, Key, Span, Str, Value};
+use quorate_value::{Dict, Key, Span, Str, Value, float_repr};
 
 /// How deep lists and dictionaries may nest.
 const MAX_DEPTH: u32 = 90;
@@ -97,7 +97,11 @@ impl<'a> Reader<'a> {
             '(' => self.tuple(),
             '{' => self.braces(),
             '+' | '-' => self.signed(),
-            '0'..='9' | '.' => self.number(),
+            '.' if self.rest().starts_with("...") => {
+                self.at += 3;
+                Some(self.text("..."))
+            }
+            '0'..='9' | '.' => self.number_or_sum(),
             '\'' | '"' => self.strings(),
             _ => self.word(),
         };
@@ -187,16 +191,56 @@ impl<'a> Reader<'a> {
         if !self.peek()?.is_ascii_digit() && self.peek()? != '.' {
             return None;
         }
-        Some(match self.number()? {
-            value if !minus => value,
-            Value::Int(number) => Value::integer(-BigInt::from(number)),
-            Value::Big(number) => Value::integer(-BigInt::clone(&number)),
-            Value::Float(number) => Value::Float(-number),
-            _ => return None,
+        let number = self.number()?;
+        self.sum(match number {
+            Number::Real(Value::Int(number)) if minus => Number::Real(Value::integer(-BigInt::from(number))),
+            Number::Real(Value::Big(number)) if minus => {
+                Number::Real(Value::integer(-BigInt::clone(&number)))
+            }
+            Number::Real(Value::Float(number)) if minus => Number::Real(Value::Float(-number)),
+            Number::Complex(real, imaginary) if minus => Number::Complex(-real, -imaginary),
+            other => other,
         })
     }
 
-    fn number(&mut self) -> Option<Value> {
+    fn number_or_sum(&mut self) -> Option<Value> {
+        let number = self.number()?;
+        self.sum(number)
+    }
+
+    /// A number, to which an imaginary one may be added.
+    fn sum(&mut self, number: Number) -> Option<Value> {
+        let at = self.at;
+        self.blank();
+        let sign = match (self.peek(), &number) {
+            (Some('+'), Number::Real(_)) => 1.0,
+            (Some('-'), Number::Real(_)) => -1.0,
+            _ => {
+                self.at = at;
+                return Some(match number {
+                    Number::Real(value) => value,
+                    Number::Complex(real, imaginary) => self.text(&complex(real, imaginary)),
+                });
+            }
+        };
+        self.at += 1;
+        self.blank();
+        let real = match number {
+            Number::Real(Value::Int(number)) => number as f64,
+            Number::Real(Value::Float(number)) => number,
+            _ => return None,
+        };
+        match self.number()? {
+            Number::Complex(_, imaginary) => Some(self.text(&complex(real, sign * imaginary))),
+            Number::Real(_) => None,
+        }
+    }
+
+    fn text(&self, text: &str) -> Value {
+        Value::Str(Str::written(text, self.span))
+    }
+
+    fn number(&mut self) -> Option<Number> {
         let rest = self.rest();
         let mut end = 0;
         let mut previous = ' ';
@@ -210,7 +254,15 @@ impl<'a> Reader<'a> {
             end += c.len_utf8();
         }
         self.at += end;
-        number(&rest[..end])
+        match rest[..end].strip_suffix(['j', 'J']) {
+            None => number(&rest[..end]).map(Number::Real),
+            // `0777j` is a number where `0777` is none.
+            Some(imaginary) => match number(&format!("{imaginary}e0")).or_else(|| number(imaginary))? {
+                Value::Int(number) => Some(Number::Complex(0.0, number as f64)),
+                Value::Float(number) => Some(Number::Complex(0.0, number)),
+                _ => None,
+            },
+        }
     }
 
     fn word(&mut self) -> Option<Value> {
@@ -259,7 +311,9 @@ impl<'a> Reader<'a> {
             let rest = self.rest();
             let next = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
             if next > 2 || !rest[next..].starts_with(['\'', '"']) {
-                return Some(Value::Str(Str::written(&text, self.span)));
+                // Bytes are no text that people wrote as a template.
+                let text = Str::written(&text, self.span);
+                return Some(Value::Str(if bytes == Some(true) { text.untrusted() } else { text }));
             }
         }
     }
@@ -328,6 +382,23 @@ impl<'a> Reader<'a> {
         }
         Some(())
     }
+}
+
+/// A number as `ast.literal_eval` has it.
+enum Number {
+    Real(Value),
+    /// Ansible knows no complex numbers: they become the text that Python prints.
+    Complex(f64, f64),
+}
+
+/// A complex number as Python prints it.
+fn complex(real: f64, imaginary: f64) -> String {
+    let part = |number: f64| float_repr(number).trim_end_matches(".0").to_owned();
+    if real == 0.0 && real.is_sign_positive() {
+        return format!("{}j", part(imaginary));
+    }
+    let sign = if imaginary.is_sign_negative() { "" } else { "+" };
+    format!("({}{sign}{}j)", part(real), part(imaginary))
 }
 
 /// A Python number without a sign.
@@ -424,6 +495,12 @@ mod tests {
             ("1__0", "'1__0'"),
             ("1+2", "'1+2'"),
             ("1j", "'1j'"),
+            ("-1j", "'(-0-1j)'"),
+            ("1+2j", "'(1+2j)'"),
+            ("-1.5 - .5j", "'(-1.5-0.5j)'"),
+            ("[..., 1j, set(), {1, 2}]", "['...', '1j', [], [1, 2]]"),
+            ("1+2j+3j", "'1+2j+3j'"),
+            ("1j+1", "'1j+1'"),
             ("10.0.0.1", "'10.0.0.1'"),
             ("10.0.0.0/8", "'10.0.0.0/8'"),
             ("1.2.3", "'1.2.3'"),

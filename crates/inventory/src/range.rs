@@ -16,7 +16,10 @@ const LETTERS: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 /// Why a range means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RangeError {
-    /// `web[1]`, `web[1:2:3:4]`, `web[1`.
+    /// `web[1:3`.
+    #[error("a `[` of the host range is not closed")]
+    Unclosed,
+    /// `web[1]`, `web[1:2:3:4]`.
     #[error("a host range is `[first:last]` or `[first:last:step]`")]
     Form,
     /// `web[1:]`.
@@ -37,6 +40,22 @@ pub enum RangeError {
     /// `web[0:99999999999]`.
     #[error("the host range stands for more than a million hosts")]
     TooMany,
+}
+
+impl RangeError {
+    /// The words ansible-core has for it.
+    pub(crate) fn ansible_text(&self) -> String {
+        match self {
+            RangeError::Unclosed => "not enough values to unpack (expected 3, got 2)".into(),
+            RangeError::Form => "host range must be begin:end or begin:end:step".into(),
+            RangeError::NoEnd => "host range must specify end value".into(),
+            RangeError::Width => "host range must specify equal-length begin and end formats".into(),
+            RangeError::Backwards => "host range must have begin <= end".into(),
+            RangeError::NotANumber(text) => format!("invalid literal for int() with base 10: '{text}'"),
+            RangeError::Step => "range() arg 3 must not be zero".into(),
+            RangeError::TooMany => self.to_string(),
+        }
+    }
 }
 
 /// Host and port of `host:port`, `[host]:port`, `host`; nothing where the text is no address at all.
@@ -137,7 +156,7 @@ pub fn expand_range(text: &str) -> Result<Vec<String>, RangeError> {
     let mut names = vec![String::new()];
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('[') {
-        let (inside, tail) = after.split_once(']').ok_or(RangeError::Form)?;
+        let (inside, tail) = after.split_once(']').ok_or(RangeError::Unclosed)?;
         let values = values(inside)?;
         if names.len().saturating_mul(values.len()) > MOST_NAMES {
             return Err(RangeError::TooMany);
@@ -232,7 +251,7 @@ mod tests {
             ("web[01:100]", RangeError::Width),
             ("web[c:a]", RangeError::Backwards),
             ("web[1]", RangeError::Form),
-            ("web[1:2", RangeError::Form),
+            ("web[1:2", RangeError::Unclosed),
             ("web[1:2:3:4]", RangeError::Form),
             ("web[a:10]", RangeError::NotANumber("a".into())),
             ("web[1:5:0]", RangeError::Step),

@@ -16,10 +16,8 @@ impl Inventory {
         vars: &Dict,
     ) -> Result<(HostId, bool), InventoryError> {
         if name.is_empty() {
-            return Err(InventoryError::Name {
-                span: Span::default(),
-                problem: "a host needs a name".into(),
-            });
+            let problem = String::from("a host needs a name");
+            return Err(InventoryError::Name { span: Span::default(), ansible: problem.clone(), problem });
         }
         let known = self.hosts.contains_key(name);
         let mut changed = !known;

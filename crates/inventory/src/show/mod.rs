@@ -160,9 +160,28 @@ fn masked(value: &Value) -> Value {
     value.map_text(&|text| if text.is_secret() { Str::from("********") } else { text.clone() })
 }
 
+/// A date or time of YAML or TOML: text without a place, which Python's JSON writes with a `T`.
+fn moment(text: &Str) -> Option<String> {
+    if text.is_trusted() || text.span().is_known() {
+        return None;
+    }
+    let digits: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let is_time = |text: &str| {
+        text == "00:00:00"
+            || (text.starts_with("00:00:00.")
+                || text.starts_with("00:00:00+")
+                || text.starts_with("00:00:00-"))
+    };
+    match digits.split_once(' ') {
+        None => (digits == "0000-00-00" || is_time(&digits)).then(|| text.to_string()),
+        Some((day, time)) => (day == "0000-00-00" && is_time(time)).then(|| text.replacen(' ', "T", 1)),
+    }
+}
+
 /// Vaulted text and text that is no template, as the legacy inventory profile marks them in `--list`.
 fn marked(value: &Value) -> Value {
     match value {
+        Value::Str(text) if moment(text).is_some() => moment(text).map_or(Value::Null, Value::from),
         Value::Str(text) if !text.is_trusted() => Value::dict(dict! {"__ansible_unsafe" => text.clone()}),
         Value::Vault(text) => Value::dict(dict! {"__ansible_vault" => text.clone()}),
         Value::List(items) => items.iter().map(marked).collect(),
@@ -176,6 +195,7 @@ fn marked(value: &Value) -> Value {
 /// Vaulted text as `--host` writes it.
 fn vault_marked(value: &Value) -> Value {
     match value {
+        Value::Str(text) => moment(text).map_or_else(|| value.clone(), Value::from),
         Value::Vault(text) => Value::dict(dict! {"__ansible_vault" => text.clone()}),
         Value::List(items) => items.iter().map(vault_marked).collect(),
         Value::Dict(entries) => {

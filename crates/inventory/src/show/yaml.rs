@@ -7,6 +7,7 @@ use super::{Lister, ShowError};
 use crate::model::GroupId;
 use quorate_value::{Dict, Key, Value};
 use quorate_yaml::{EmitStyle, to_yaml};
+use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -91,9 +92,19 @@ fn sorted(value: &Value) -> Value {
             return known.clone();
         }
         let result = match value {
-            Value::Dict(entries) => Value::dict(
-                entries.sorted().iter().map(|(key, value)| (key.clone(), inner(value, done))).collect(),
-            ),
+            Value::Dict(entries) => {
+                let mut pairs: Vec<(&Key, &Value)> = entries.iter().collect();
+                // Keys that Python cannot compare stay in their order.
+                let comparable = pairs.windows(2).all(|pair| {
+                    quorate_value::compare(&pair[0].0.to_value(), &pair[1].0.to_value()).is_some()
+                });
+                if comparable {
+                    pairs.sort_by(|(a, _), (b, _)| {
+                        quorate_value::compare(&a.to_value(), &b.to_value()).unwrap_or(Ordering::Equal)
+                    });
+                }
+                Value::dict(pairs.into_iter().map(|(key, value)| (key.clone(), inner(value, done))).collect())
+            }
             Value::List(items) => items.iter().map(|item| inner(item, done)).collect(),
             other => other.clone(),
         };

@@ -196,8 +196,7 @@ impl Builder {
             Err(message) if strict => return Err(fail(inventory, &keyed.key, message)),
             Err(_) => return Ok(()),
         };
-        let empty_text = key.as_str() == Some("");
-        let usable = key.is_truthy() || (empty_text && keyed.default_value.is_some());
+        let usable = key.is_truthy() || (is_empty(&key) && keyed.default_value.is_some());
         if !usable {
             if strict && !matches!(key, Value::List(_) | Value::Dict(_)) {
                 return Err(fail(inventory, &keyed.key, "the key is empty".into()));
@@ -213,20 +212,17 @@ impl Builder {
             },
         };
         let or_default = |value: &Value| match &keyed.default_value {
-            Some(default) if value.as_str() == Some("") => default.clone(),
+            Some(default) if is_empty(value) => default.clone(),
             _ => str_of(value),
         };
         let names: Vec<String> = match &key {
-            Value::Str(_) => vec![or_default(&key)],
+            Value::Str(_) | Value::Null => vec![or_default(&key)],
             Value::List(items) => items.iter().map(or_default).collect(),
             Value::Dict(entries) => entries
                 .iter()
                 .map(|(name, value)| {
                     let name = str_of(&name.to_value());
-                    if value.as_str() == Some("")
-                        && keyed.default_value.is_none()
-                        && !keyed.trailing_separator
-                    {
+                    if is_empty(value) && keyed.default_value.is_none() && !keyed.trailing_separator {
                         return name;
                     }
                     format!("{name}{}{}", keyed.separator, or_default(value))
@@ -294,6 +290,11 @@ impl Builder {
         }
         Ok(vars)
     }
+}
+
+/// What `default_value` stands in for.
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_str() == Some("")
 }
 
 /// Conditions are booleans; everything else is a mistake, as in ansible-core 2.19.

@@ -1,9 +1,11 @@
 //! `-i host1,host2:2222` and, with ranges, `-i web[1:3],db`.
+//!
+//! A range that is nearly right is taken for a name, as Ansible does, with a warning.
 
 use super::hosts_of_entry;
-use crate::error::InventoryError;
+use crate::error::{InventoryError, Warning};
 use crate::model::Inventory;
-use crate::range::split_port;
+use crate::range::{RangeError, split_port};
 use quorate_value::{FileId, Span};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,6 +30,17 @@ pub(super) fn apply(inventory: &mut Inventory, text: &str, ranges: bool) -> Vec<
             let (host, port) =
                 split_port(entry).filter(|(host, _)| !host.contains('[')).unwrap_or((entry, None));
             Ok((vec![host.to_owned()], port))
+        };
+        let expanded = match expanded {
+            Err(InventoryError::Range {
+                problem:
+                    problem @ (RangeError::NoEnd | RangeError::Width | RangeError::Backwards | RangeError::Form),
+                ..
+            }) => {
+                inventory.warnings.push(Warning::RangeAsName { name: entry.to_owned(), span, problem });
+                Ok((vec![entry.to_owned()], None))
+            }
+            other => other,
         };
         match expanded {
             Ok((hosts, port)) => {

@@ -57,7 +57,8 @@ pub(super) fn parse(text: &str, file: FileId) -> Parsed {
                         |near| format!("Did you mean `[{group}:{near}]`?"),
                     );
                     let message = format!("section `[{group}:{word}]` has the unknown type `{word}`");
-                    parsed.errors.push(InventoryError::Ini { span, message, hint: Some(hint) });
+                    let ansible = format!("Section [{group}:{word}] has unknown type: {word}");
+                    parsed.errors.push(InventoryError::Ini { span, message, ansible, hint: Some(hint) });
                     None
                 }
             };
@@ -70,6 +71,10 @@ pub(super) fn parse(text: &str, file: FileId) -> Parsed {
             parsed.errors.push(InventoryError::Ini {
                 span,
                 message: format!("`{line}` is no section"),
+                ansible: format!(
+                    "Invalid section entry: '{line}'. Please make sure that there are no spaces in the section entry, \
+                     and that there are no other invalid characters"
+                ),
                 hint: Some("A section is `[name]`, without blanks, `:` or `]` in the name.".into()),
             });
             kind = None;
@@ -109,16 +114,27 @@ fn host_line(line: &str, span: Span, keys: &mut HashMap<String, Key>) -> Result<
     let words = split::words(line).map_err(|Unclosed(column)| InventoryError::Ini {
         span: at(column),
         message: "a quote is not closed on this line".into(),
+        ansible: format!("Error parsing host definition '{line}': No closing quotation"),
         hint: Some("Close it, or put a backslash before it.".into()),
     })?;
     let Some((host, vars)) = words.split_first() else {
-        return Err(InventoryError::Ini { span, message: "no host on this line".into(), hint: None });
+        return Err(InventoryError::Ini {
+            span,
+            message: "no host on this line".into(),
+            ansible: "no host on this line".into(),
+            hint: None,
+        });
     };
     if host.text.trim().ends_with(':') && host.text.matches(':').count() == 1 && !host.text.contains('[') {
         let name = host.text.trim_end_matches(':');
         return Err(InventoryError::Ini {
             span,
             message: format!("the host `{}` ends with `:`, but no port follows", host.text),
+            ansible: format!(
+                "Invalid host pattern '{}' supplied, ending in ':' is not allowed, this character is reserved to \
+                 provide a port.",
+                host.text
+            ),
             hint: Some(format!("Write `{name}` or `{name}:22`; for YAML, name the file `.yml`.")),
         });
     }
@@ -129,6 +145,7 @@ fn host_line(line: &str, span: Span, keys: &mut HashMap<String, Key>) -> Result<
             let (name, value) = word.text.split_once('=').ok_or_else(|| InventoryError::Ini {
                 span,
                 message: format!("expected `name=value` after the host, not `{}`", word.text),
+                ansible: format!("Expected key=value host variable assignment, got: {}", word.text),
                 hint: Some("Write one host a line; quote values with blanks: `name='a b'`.".into()),
             })?;
             let key = match keys.get(name) {
@@ -146,6 +163,7 @@ fn var_line(line: &str, span: Span) -> Result<Line, InventoryError> {
     let (name, value) = line.split_once('=').ok_or_else(|| InventoryError::Ini {
         span,
         message: format!("expected `name=value`, not `{line}`"),
+        ansible: format!("Expected key=value, got: {line}"),
         hint: line.contains(':').then(|| "Variables of an INI inventory take `=`, not `:`.".to_owned()),
     })?;
     Ok(Line::Var { name: name.trim().to_owned(), value: literal::value(value.trim(), span), span })
@@ -158,6 +176,7 @@ fn child_line(line: &str, span: Span) -> Result<Line, InventoryError> {
         return Err(InventoryError::Ini {
             span,
             message: format!("expected the name of a group, not `{line}`"),
+            ansible: format!("Expected group name, got: {line}"),
             hint: Some("Write one group a line, without variables.".into()),
         });
     }

@@ -1,8 +1,9 @@
 //! Executable inventories: `--list`, and `--host NAME` where there is no `_meta`.
 
 use crate::error::{InventoryError, Warning};
-use crate::model::{GroupId, Inventory};
-use quorate_value::{Dict, FileId, Key, Span, Value, from_json_str};
+use crate::model::{GroupId, HostId, Inventory};
+use indexmap::IndexSet;
+use quorate_value::{Dict, FileId, Span, Value, from_json_str};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,12 +22,14 @@ pub(super) fn apply(inventory: &mut Inventory, path: &Path) -> Vec<InventoryErro
     }
 }
 
+/// The words of problems are ansible-core's.
 fn run(inventory: &mut Inventory, path: &Path, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(path)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("cannot be run: {error}"))?;
+    let output = Command::new(path).args(arguments).stdin(Stdio::null()).output().map_err(|error| {
+        let command: Vec<String> = std::iter::once(path.to_string_lossy().into_owned())
+            .chain(arguments.iter().map(|a| (*a).to_owned()))
+            .collect();
+        format!("Failed to execute inventory script command '{}': {error}", command.join(" "))
+    })?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     if !stderr.trim().is_empty() {
         let text = stderr.trim_end().to_owned();
@@ -34,94 +37,120 @@ fn run(inventory: &mut Inventory, path: &Path, arguments: &[&str]) -> Result<Str
     }
     match output.status.code() {
         Some(0) => {}
-        Some(code) => return Err(format!("returned non-zero exit code {code}")),
-        None => return Err("was killed by a signal".into()),
+        Some(code) => return Err(format!("Inventory script returned non-zero exit code {code}.")),
+        None => return Err("Inventory script was killed by a signal.".into()),
     }
-    String::from_utf8(output.stdout).map_err(|_| "wrote something that is not UTF-8".into())
+    String::from_utf8(output.stdout).map_err(|_| {
+        "Inventory script result contained characters that cannot be interpreted as UTF-8.".to_owned()
+    })
 }
 
-fn json(text: &str) -> Result<Dict, String> {
-    let value = from_json_str(text).map_err(|error| format!("did not write JSON: {error}"))?;
+/// A value that must be of the other type; null is no exception.
+fn mismatch(name: &str, value: &Value, wanted: &str) -> String {
+    format!("Value contains '{name}' which is '{}' instead of '{wanted}'.", value.type_name())
+}
+
+/// What a script wrote, decoded: people own the script as they own a file, so what it says may hold templates,
+/// unless it marks it as unsafe.
+fn decode(value: Value) -> Value {
     match value {
-        // People own the script as they own a file: what it says may hold templates.
-        Value::Dict(_) => match value.trusted() {
-            Value::Dict(entries) => Ok(Arc::unwrap_or_clone(entries)),
-            _ => Ok(Dict::new()),
+        Value::Str(text) => Value::Str(text.trusted()),
+        Value::List(items) => Arc::unwrap_or_clone(items).into_iter().map(decode).collect(),
+        Value::Dict(entries) => match (entries.get("__ansible_unsafe"), entries.get("__ansible_vault")) {
+            (Some(Value::Str(text)), _) => Value::Str(text.clone().untrusted()),
+            (_, Some(Value::Str(text))) => Value::Vault(text.clone()),
+            _ => Value::dict(
+                Arc::unwrap_or_clone(entries)
+                    .into_iter()
+                    .map(|(key, value)| (key, decode(value)))
+                    .collect::<Dict>(),
+            ),
         },
-        other => Err(format!("wrote a JSON {}, not an object", json_type(&other))),
+        other => other,
     }
 }
 
-fn json_type(value: &Value) -> &'static str {
-    match value {
-        Value::List(_) => "array",
-        Value::Str(_) => "string",
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        _ => "number",
+fn json(text: &str, whose: &str) -> Result<Dict, String> {
+    let value = from_json_str(text)
+        .map_err(|error| format!("{whose}: Value could not be parsed as JSON: {error}"))?;
+    match decode(value) {
+        Value::Dict(entries) => Ok(Arc::unwrap_or_clone(entries)),
+        other => Err(format!("{whose}: Value is '{}' instead of 'dict'.", other.type_name())),
+    }
+}
+
+/// The host variables of `_meta`, where the script gives them.
+fn hostvars(meta: Option<Value>) -> Result<Option<Arc<Dict>>, String> {
+    const DECODER: &str = "Unable to get JSON decoder for inventory script result";
+    let meta = match meta {
+        None => return Ok(None),
+        Some(Value::Dict(meta)) => meta,
+        Some(other) => return Err(format!("{DECODER}: {}", mismatch("_meta", &other, "dict"))),
+    };
+    match meta.get("profile") {
+        None => {}
+        Some(Value::Str(profile)) if profile.as_str() == "inventory_legacy" => {}
+        Some(Value::Str(profile)) if profile.starts_with("inventory_") => {
+            return Err(format!("{DECODER}: Unknown profile name '{}'.", profile.as_str()));
+        }
+        Some(Value::Str(profile)) => {
+            return Err(format!("{DECODER}: Non-inventory profile '{}' is not allowed.", profile.as_str()));
+        }
+        Some(other) => return Err(format!("{DECODER}: {}", mismatch("_meta.profile", other, "str"))),
+    }
+    match meta.get("hostvars") {
+        None => Ok(None),
+        Some(Value::Dict(hostvars)) => Ok(Some(hostvars.clone())),
+        Some(other) => Err(mismatch("_meta.hostvars", other, "dict")),
     }
 }
 
 fn add(inventory: &mut Inventory, path: &Path) -> Result<Vec<InventoryError>, String> {
     let text = run(inventory, path, &["--list"])?;
-    let mut groups = json(&text)?;
+    let mut groups = json(&text, "Unable to get JSON decoder for inventory script result")?;
     let span = Span::new(FileId::register(path, Arc::from("")), 0, 0);
-    let meta = groups.remove("_meta");
+    let hostvars = hostvars(groups.remove("_meta"))?;
     let mut errors = Vec::new();
+    let mut named = IndexSet::new();
     for (name, body) in &groups {
         let Some(name) = name.as_str() else { continue };
         match inventory.declare_group(name, span) {
             Ok(group) => {
-                if let Err(problem) = add_group(inventory, group, name, body, span, path, &mut errors) {
-                    return Err(format!("group `{name}`: {problem}"));
-                }
+                let mut script = Script { inventory, path, span, errors: &mut errors, named: &mut named };
+                script.group(group, name, body)?;
             }
             Err(error) => errors.push(error),
         }
     }
-    let hostvars = match &meta {
-        Some(Value::Dict(meta)) => meta.get("hostvars"),
-        Some(Value::Null) | None => None,
-        Some(other) => return Err(format!("`_meta` is a JSON {}, not an object", json_type(other))),
-    };
-    let hosts: Vec<_> = inventory
-        .hosts()
-        .filter(|host| {
-            inventory.host(*host).source.as_ref().map(|s| &s.text)
-                == inventory.current.as_ref().map(|s| &s.text)
-                || hostvars.is_some()
-        })
-        .collect();
-    match hostvars {
-        Some(Value::Dict(hostvars)) => {
-            for host in hosts {
-                let name = inventory.host_name(host).clone();
-                match hostvars.get(&name) {
-                    Some(Value::Dict(vars)) => set_all(inventory, host, vars, span, &mut errors),
-                    None | Some(Value::Null) => {}
-                    Some(other) => {
-                        return Err(format!(
-                            "`_meta.hostvars` of host `{name}` is a JSON {}, not an object",
-                            json_type(other)
-                        ));
-                    }
-                }
+    let Some(hostvars) = hostvars else {
+        inventory.warnings.push(Warning::ScriptShape {
+            path: path.to_path_buf(),
+            problem: "Inventory scripts should always provide 'meta.hostvars'. Host variables will be collected by \
+                      running the inventory script with the '--host' option for each host."
+                .into(),
+        });
+        for host in named {
+            let name = inventory.host_name(host).clone();
+            let text = run(inventory, path, &["--host", &name])?;
+            if text.trim().is_empty() {
+                continue;
             }
+            let vars = json(
+                &text,
+                &format!("Inventory script result for host '{name}' could not be parsed as JSON"),
+            )?;
+            set_all(inventory, host, &vars, span, &mut errors);
         }
-        Some(other) => return Err(format!("`_meta.hostvars` is a JSON {}, not an object", json_type(other))),
-        None => {
-            inventory.warnings.push(Warning::ScriptShape {
-                path: path.to_path_buf(),
-                problem: "Inventory scripts should always provide '_meta.hostvars'. Host variables will be collected by running the inventory script with the '--host' option for each host.".into(),
-            });
-            for host in hosts {
-                let name = inventory.host_name(host).clone();
-                let text = run(inventory, path, &["--host", &name])?;
-                if text.trim().is_empty() {
-                    continue;
-                }
-                let vars = json(&text).map_err(|problem| format!("with `--host {name}`: {problem}"))?;
-                set_all(inventory, host, &vars, span, &mut errors);
+        return Ok(errors);
+    };
+    for host in named {
+        let name = inventory.host_name(host).clone();
+        match hostvars.get(&name) {
+            Some(Value::Dict(vars)) => set_all(inventory, host, vars, span, &mut errors),
+            None => {}
+            Some(other) => {
+                let got = quorate_value::str_of(other);
+                return Err(format!("Invalid data from file, expected dictionary and got:\n\n{got}"));
             }
         }
     }
@@ -130,7 +159,7 @@ fn add(inventory: &mut Inventory, path: &Path) -> Result<Vec<InventoryError>, St
 
 fn set_all(
     inventory: &mut Inventory,
-    host: crate::HostId,
+    host: HostId,
     vars: &Dict,
     span: Span,
     errors: &mut Vec<InventoryError>,
@@ -140,74 +169,93 @@ fn set_all(
     }
 }
 
-fn add_group(
-    inventory: &mut Inventory,
-    group: GroupId,
-    name: &str,
-    body: &Value,
+struct Script<'a> {
+    inventory: &'a mut Inventory,
+    path: &'a Path,
     span: Span,
-    path: &Path,
-    errors: &mut Vec<InventoryError>,
-) -> Result<(), String> {
-    let shape = |inventory: &mut Inventory, problem: String| {
-        inventory.warnings.push(Warning::ScriptShape { path: path.to_path_buf(), problem });
-    };
-    let body = match body {
-        Value::Dict(body) if ["hosts", "vars", "children"].iter().any(|key| body.contains_key(key)) => {
-            body.clone()
+    errors: &'a mut Vec<InventoryError>,
+    /// Hosts that the script names, each once.
+    named: &'a mut IndexSet<HostId>,
+}
+
+impl Script<'_> {
+    fn odd(&mut self, problem: String) {
+        self.inventory.warnings.push(Warning::ScriptShape { path: self.path.to_path_buf(), problem });
+    }
+
+    fn host(&mut self, name: &str, group: GroupId) -> HostId {
+        let host = self.inventory.declare_host(name, group, None, self.span);
+        self.named.insert(host);
+        host
+    }
+
+    fn group(&mut self, group: GroupId, name: &str, body: &Value) -> Result<(), String> {
+        let body = match body {
+            Value::Dict(body) if ["hosts", "vars", "children"].iter().any(|key| body.contains_key(key)) => {
+                body.clone()
+            }
+            Value::Dict(vars) => {
+                self.odd(format!(
+                    "Treating malformed group '{name}' as the sole host of that group. Variables provided in this \
+                     manner cannot be templated."
+                ));
+                let host = self.host(name, group);
+                set_all(self.inventory, host, &untrusted(vars), self.span, self.errors);
+                return Ok(());
+            }
+            other => {
+                self.odd(format!("Group '{name}' was converted to 'dict' from '{}'.", other.type_name()));
+                let mut body = Dict::new();
+                body.insert("hosts", other.clone());
+                Arc::new(body)
+            }
+        };
+        for host in names(&body, name, "hosts")? {
+            self.host(host, group);
         }
-        Value::Dict(vars) => {
-            shape(
-                inventory,
+        match body.get("vars") {
+            None => {}
+            Some(Value::Dict(vars)) => {
+                for (key, value) in vars.iter() {
+                    let result = self.inventory.set_group_var(group, key.clone(), value.clone(), self.span);
+                    self.errors.extend(result.err());
+                }
+            }
+            Some(other) => return Err(mismatch(&format!("{name}.vars"), other, "dict")),
+        }
+        for child in names(&body, name, "children")? {
+            let result = self
+                .inventory
+                .declare_group(child, self.span)
+                .and_then(|child| self.inventory.link(group, child, self.span));
+            self.errors.extend(result.err());
+        }
+        Ok(())
+    }
+}
+
+fn untrusted(vars: &Dict) -> Dict {
+    vars.iter().map(|(key, value)| (key.clone(), value.untrusted())).collect()
+}
+
+/// The names in a list of a group.
+fn names<'a>(body: &'a Dict, group: &str, key: &str) -> Result<Vec<&'a str>, String> {
+    let items = match body.get(key) {
+        None => return Ok(Vec::new()),
+        Some(Value::List(items)) => items,
+        Some(other) => return Err(mismatch(&format!("{group}.{key}"), other, "list")),
+    };
+    let kind = if key == "hosts" { "host" } else { "group" };
+    items
+        .iter()
+        .map(|item| {
+            item.as_str().ok_or_else(|| {
                 format!(
-                    "Treating malformed group '{name}' as the sole host of that group. Variables provided in this manner cannot be templated."
-                ),
-            );
-            let host = inventory.declare_host(name, group, None, span);
-            for (key, value) in vars.iter() {
-                errors.extend(inventory.set_host_var(host, key.clone(), value.untrusted(), span).err());
-            }
-            return Ok(());
-        }
-        other => {
-            shape(inventory, format!("Group '{name}' was converted to 'dict' from '{}'.", other.type_name()));
-            let mut body = Dict::new();
-            body.insert("hosts", other.clone());
-            Arc::new(body)
-        }
-    };
-    let names = |key: &str| -> Result<Vec<String>, String> {
-        match body.get(key) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::List(items)) => items
-                .iter()
-                .map(|item| {
-                    item.as_str()
-                        .map(str::to_owned)
-                        .ok_or_else(|| format!("`{key}` holds a JSON {}, not only strings", json_type(item)))
-                })
-                .collect(),
-            Some(other) => Err(format!("`{key}` is a JSON {}, not an array", json_type(other))),
-        }
-    };
-    for host in names("hosts")? {
-        inventory.declare_host(&host, group, None, span);
-    }
-    match body.get("vars") {
-        None | Some(Value::Null) => {}
-        Some(Value::Dict(vars)) => {
-            for (key, value) in vars.iter() {
-                let key: Key = key.clone();
-                errors.extend(inventory.set_group_var(group, key, value.clone(), span).err());
-            }
-        }
-        Some(other) => return Err(format!("`vars` is a JSON {}, not an object", json_type(other))),
-    }
-    for child in names("children")? {
-        match inventory.declare_group(&child, span) {
-            Ok(child) => errors.extend(inventory.link(group, child, span).err()),
-            Err(error) => errors.push(error),
-        }
-    }
-    Ok(())
+                    "Invalid {kind} name supplied, expected a string but got '{}' for {}",
+                    item.type_name(),
+                    quorate_value::str_of(item)
+                )
+            })
+        })
+        .collect()
 }

@@ -158,7 +158,8 @@ impl Reader<'_> {
                 number.as_str().replace('_', "").parse().map_or(Value::Null, Value::Float)
             }
             DeValue::Boolean(flag) => Value::Bool(*flag),
-            DeValue::Datetime(moment) => text(&iso(moment)),
+            // Like the dates of YAML: as Python prints them, no template, no place.
+            DeValue::Datetime(moment) => Value::from(python_moment(moment)),
             DeValue::Array(items) => items.iter().map(|item| self.value(item)).collect(),
             DeValue::Table(entries) => Value::dict(
                 entries
@@ -170,8 +171,8 @@ impl Reader<'_> {
     }
 }
 
-/// A moment as Python's `isoformat()` writes it.
-fn iso(moment: &impl std::fmt::Display) -> String {
-    let text = moment.to_string();
+/// A moment as Python's `str()` writes it.
+fn python_moment(moment: &impl std::fmt::Display) -> String {
+    let text = moment.to_string().replacen('T', " ", 1);
     text.strip_suffix(['Z', 'z']).map(|text| format!("{text}+00:00")).unwrap_or(text)
 }

@@ -4,7 +4,7 @@ use super::hosts_of_entry;
 use crate::error::{InventoryError, Warning, nearest};
 use crate::model::{GroupId, Inventory};
 use crate::plain::{Entry, Tree};
-use quorate_value::{Key, Value};
+use quorate_value::{Key, Value, str_of};
 
 const KEYS: [&str; 3] = ["hosts", "vars", "children"];
 
@@ -38,7 +38,11 @@ impl Reader<'_> {
     fn group(&mut self, Entry { key, span, value }: Entry) -> Option<GroupId> {
         let Some(name) = key.as_str() else {
             let problem = format!("the group name {} must be text; put it in quotes", key.json_text());
-            self.errors.push(InventoryError::Name { span, problem });
+            let ansible = format!(
+                "Unable to add group {0}: Invalid group name supplied, expected a string",
+                key.json_text()
+            );
+            self.errors.push(InventoryError::Name { span, problem, ansible });
             return None;
         };
         let body = match value.into_entries() {
@@ -127,8 +131,12 @@ impl Reader<'_> {
 
     fn host(&mut self, group: GroupId, Entry { key, span, value }: Entry) {
         let Some(pattern) = key.as_str() else {
-            let problem = format!("the host name {} must be text; put it in quotes", key.json_text());
-            self.errors.push(InventoryError::Name { span, problem });
+            let written = str_of(&key.to_value());
+            let problem = format!("the host name {written} must be text; put it in quotes");
+            let ansible = format!(
+                "Host pattern {written} must be a string. Enclose integers/floats in quotation marks."
+            );
+            self.errors.push(InventoryError::Name { span, problem, ansible });
             return;
         };
         let (names, port) = match hosts_of_entry(pattern, span) {

@@ -1,7 +1,8 @@
 //! The same questions to us and (recorded) to ansible-core: `tests/differential/inventory/` of the workspace.
 
 use quorate_inventory::{
-    Format, HashBehaviour, Inventory, Limit, Options, Plugin, Secrets, Show, ShowError, Warning,
+    Format, HashBehaviour, Inventory, Limit, Options, Plugin, Secrets, Show, ShowError, SourceFailure,
+    Warning,
 };
 use quorate_value::Dict;
 use std::collections::BTreeSet;
@@ -10,7 +11,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Beginnings of the warnings that both tools word alike.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 11] = [
+    "Failed to parse inventory with 'ini' plugin",
+    "Failed to parse inventory with 'script' plugin",
+    "Failed to parse inventory with 'advanced_host_list' plugin",
     "Could not match supplied host pattern",
     "Unable to parse",
     "No inventory was parsed",
@@ -26,6 +30,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("toml", "-i d.toml | list", "one wording for unknown keys of YAML and TOML"),
     ("toml", "-i e.toml | list --export", "one wording for unknown keys of YAML and TOML"),
     ("yaml-structure", "-i typo.yml | list", "no Python class names"),
+    ("scripts", "-i badjson.sh | list", "each JSON parser has its own words"),
 ];
 
 fn cases() -> PathBuf {
@@ -167,8 +172,11 @@ fn answer(text: &str, root: &Path) -> String {
         Err(ShowError::Unwritable { .. }) => Some(250),
     };
     let mut seen = BTreeSet::new();
-    for warning in warnings {
-        let text = warning.to_string();
+    let failures = loaded.failures.iter().flat_map(SourceFailure::ansible_warnings);
+    // Ansible says this only with `-vvv`.
+    warnings.retain(|warning| !matches!(warning, Warning::RangeAsName { .. }));
+    for text in warnings.iter().map(ToString::to_string).chain(failures) {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if KEPT.iter().any(|kept| text.starts_with(kept)) && seen.insert(text.clone()) {
             out.push_str(&format!("!! {text}\n"));
         }

@@ -30,7 +30,7 @@ fn every_mistake_of_a_source_at_once() {
             &[
                 "2:4 expected `name=value` after the host, not `foo` | Write one host a line; quote values with blanks: `name='a b'`.",
                 "3:1 the host `h2:` ends with `:`, but no port follows | Write `h2` or `h2:22`; for YAML, name the file `.yml`.",
-                "4:1 `h[1:`: a host range is `[first:last]` or `[first:last:step]` | Write a range as `web[01:10]` or `web[a:c]`, with a step as `web[01:10:2]`.",
+                "4:1 `h[1:`: a `[` of the host range is not closed | Close the range with `]`, as in `web[01:10]`.",
                 "5:1 section `[web:var]` has the unknown type `var` | Did you mean `[web:vars]`?",
                 "7:1 `[db:children]` names group `wbe`, which is not defined | Define it with a section `[wbe]`, which may be empty. | near: web",
                 "8:1 `[prod:vars]` names group `prod`, which is not defined | Define it with a section `[prod]`, which may be empty.",
