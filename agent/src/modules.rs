@@ -41,6 +41,7 @@ pub mod sysvinit;
 pub mod tempfile;
 pub mod unarchive;
 pub mod user;
+pub mod wait_for;
 pub mod x509_certificate;
 pub mod x509_certificate_info;
 pub mod x509_certificate_pipe;
@@ -91,6 +92,7 @@ pub const MODULES: &[&dyn Module] = &[
     &tempfile::TempFile,
     &unarchive::Unarchive,
     &user::UserModule,
+    &wait_for::WaitFor,
     &x509_certificate::X509Certificate,
     &x509_certificate_info::X509CertificateInfo,
     &x509_certificate_pipe::X509CertificatePipe,

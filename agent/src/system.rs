@@ -13,6 +13,7 @@ pub mod netlink;
 pub mod pki;
 pub mod process;
 pub mod regex;
+pub mod resolve;
 pub mod shadow;
 pub mod shlex;
 pub mod systemd;

@@ -45,6 +45,18 @@ impl Match {
         self.groups.get(number).and_then(Option::as_ref).map_or("", |group| group.2.as_str())
     }
 
+    /// Python's `match.groups()`: the text of each group but the whole; nothing where it took no part.
+    pub fn groups(&self) -> impl Iterator<Item = Option<&str>> {
+        self.groups.iter().skip(1).map(|group| group.as_ref().map(|group| group.2.as_str()))
+    }
+
+    /// Python's `match.groupdict()`.
+    pub fn named_groups(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.names.iter().map(|(name, number)| {
+            (name.as_str(), self.groups.get(*number).and_then(Option::as_ref).map(|group| group.2.as_str()))
+        })
+    }
+
     /// Start and end of a named group.
     pub fn named(&self, name: &str) -> Option<(usize, usize)> {
         let number = self.names.iter().find(|(known, _)| known == name)?.1;
