@@ -165,7 +165,9 @@ impl std::error::Error for Diag {}
 
 /// A path as people typed it: below the working directory, relative to it.
 fn short_path(path: &std::path::Path) -> String {
-    let below = std::env::current_dir().ok().and_then(|cwd| path.strip_prefix(cwd).ok().map(std::path::Path::to_path_buf));
+    let below = std::env::current_dir()
+        .ok()
+        .and_then(|cwd| path.strip_prefix(cwd).ok().map(std::path::Path::to_path_buf));
     below.unwrap_or_else(|| path.to_path_buf()).display().to_string()
 }
 

@@ -1,49 +1,7 @@
-//! Quorate: Ansible-style playbooks for the life of etcd clusters and of the clients that point at them.
+//! The `quorate` binary.
 
-mod cli;
-mod connect;
-mod diag;
-mod plan;
-mod playbook;
-mod report;
-mod run;
-mod settings;
-mod vars;
-
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::OnceLock;
 
 fn main() -> ExitCode {
-    if let Some(path) = environment("QUORATE_ASKPASS") {
-        return askpass(Path::new(&path));
-    }
-    cli::main(std::env::args().collect())
-}
-
-/// An environment variable. The one door to the environment.
-#[expect(clippy::disallowed_methods, reason = "the one door to the environment")]
-pub(crate) fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
-}
-
-/// The home of the user who runs this.
-pub(crate) fn home() -> &'static Path {
-    static HOME: OnceLock<PathBuf> = OnceLock::new();
-    HOME.get_or_init(|| environment("HOME").filter(|h| !h.is_empty()).map_or_else(|| PathBuf::from("/root"), PathBuf::from))
-}
-
-/// Called by ssh for a password: asks the run that started it.
-#[expect(clippy::print_stdout, reason = "ssh reads the password from here")]
-fn askpass(socket: &Path) -> ExitCode {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let read = std::os::unix::net::UnixStream::connect(socket).and_then(|mut stream| stream.read_to_string(&mut text));
-    match read {
-        Ok(_) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
-        Err(_) => ExitCode::FAILURE,
-    }
+    quorate::main()
 }

@@ -184,9 +184,14 @@ impl Settings {
         let base = file.as_ref().and_then(|f| f.parent()).unwrap_or(cwd).to_path_buf();
         let mut values = HashMap::new();
         for key in KEYS {
-            let from_env = key.env.iter().find_map(|name| env(name).filter(|v| !v.is_empty() || key.shape == Shape::Text).map(|v| (v, Source::Env(name), cwd)));
+            let from_env = key.env.iter().find_map(|name| {
+                env(name)
+                    .filter(|v| !v.is_empty() || key.shape == Shape::Text)
+                    .map(|v| (v, Source::Env(name), cwd))
+            });
             let from_file = || {
-                let (section, name) = key.ini.iter().find(|(s, k)| ini.contains_key(&((*s).to_owned(), (*k).to_owned())))?;
+                let (section, name) =
+                    key.ini.iter().find(|(s, k)| ini.contains_key(&((*s).to_owned(), (*k).to_owned())))?;
                 let value = ini.get(&((*section).to_owned(), (*name).to_owned()))?.clone();
                 Some((value, Source::File(file.clone().unwrap_or_default()), base.as_path()))
             };
@@ -204,7 +209,10 @@ impl Settings {
                 _ => raw,
             };
             if key.shape == Shape::Number && !value.is_empty() && value.trim().parse::<i64>().is_err() {
-                return Err(format!("Invalid type for configuration option setting: {}: `{value}` is no whole number", key.name));
+                return Err(format!(
+                    "Invalid type for configuration option setting: {}: `{value}` is no whole number",
+                    key.name
+                ));
             }
             values.insert(key.name, (value, source));
         }
@@ -226,7 +234,9 @@ impl Settings {
 
     /// A flag; false where it is neither.
     pub fn flag(&self, name: &str) -> bool {
-        quorate_value::Value::from(self.text(name)).to_bool_loose().unwrap_or(name == "ANSIBLE_NOCOLOR" && !self.text(name).is_empty())
+        quorate_value::Value::from(self.text(name))
+            .to_bool_loose()
+            .unwrap_or(name == "ANSIBLE_NOCOLOR" && !self.text(name).is_empty())
     }
 
     /// A number.
@@ -340,7 +350,11 @@ mod tests {
     #[test]
     fn environment_beats_file_beats_default() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("ansible.cfg"), "[defaults]\nforks = 20 ; many\nroles_path = roles:/x\n").unwrap();
+        std::fs::write(
+            dir.path().join("ansible.cfg"),
+            "[defaults]\nforks = 20 ; many\nroles_path = roles:/x\n",
+        )
+        .unwrap();
         let env = |name: &str| match name {
             "ANSIBLE_TIMEOUT" => Some("7".to_owned()),
             "ANSIBLE_CONFIG" => Some(dir.path().join("ansible.cfg").display().to_string()),

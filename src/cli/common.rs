@@ -530,6 +530,7 @@ pub fn watch_interrupts(run: &Arc<Run>) {
                 display::err("\nfinishing what is in flight (Ctrl-C again stops at once)");
             } else {
                 display::err("\nstopped; running the same command again continues");
+                #[expect(clippy::exit, reason = "the second Ctrl-C means at once")]
                 std::process::exit(i32::from(super::status::INTERRUPTED));
             }
         }

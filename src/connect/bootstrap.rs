@@ -94,7 +94,11 @@ pub(crate) fn command(becoming: Option<&Become>) -> String {
 }
 
 /// Talks the script through until the helper answers.
-pub(crate) async fn run(mut channel: Channel, becoming: Option<&Become>, target: &Target) -> Result<Link, ConnectError> {
+pub(crate) async fn run(
+    mut channel: Channel,
+    becoming: Option<&Become>,
+    target: &Target,
+) -> Result<Link, ConnectError> {
     let password = becoming.and_then(|b| b.password.clone());
     let mut said_password = false;
     let mut err_text = String::new();
@@ -172,7 +176,10 @@ async fn send_helper(channel: &mut Channel, arch: &str, target: &Target) -> Resu
     if arch != HELPER_ARCH {
         return Err(ConnectError::new(
             Stage::Helper,
-            format!("{} is a {arch} machine; this controller carries a helper for {HELPER_ARCH} only", target.host),
+            format!(
+                "{} is a {arch} machine; this controller carries a helper for {HELPER_ARCH} only",
+                target.host
+            ),
         )
         .help("`raw` works there; build quorate on that kind of machine for the rest"));
     }
@@ -181,12 +188,16 @@ async fn send_helper(channel: &mut Channel, arch: &str, target: &Target) -> Resu
 }
 
 fn lost(target: &Target) -> ConnectError {
-    ConnectError::new(Stage::Lost, format!("the connection to {} broke while the helper started", target.host))
+    ConnectError::new(
+        Stage::Lost,
+        format!("the connection to {} broke while the helper started", target.host),
+    )
 }
 
 fn no_place(tried: &str, target: &Target) -> ConnectError {
-    ConnectError::new(Stage::Helper, format!("the helper cannot run on {}: tried{tried}", target.host))
-        .help("free some space, or give the user one directory of these that is writable and not mounted noexec")
+    ConnectError::new(Stage::Helper, format!("the helper cannot run on {}: tried{tried}", target.host)).help(
+        "free some space, or give the user one directory of these that is writable and not mounted noexec",
+    )
 }
 
 /// What a failed start means.
@@ -196,21 +207,43 @@ fn explain(stderr: &str, becoming: Option<&Become>, said_password: bool, target:
     let last = text.lines().last().unwrap_or("no message").trim();
     if let Some(become_) = becoming {
         let method = &become_.method;
-        if said_password && (lower.contains("incorrect") || lower.contains("try again") || lower.contains("authentication fail") || lower.contains("sorry")) {
-            return ConnectError::new(Stage::Become, format!("Incorrect {method} password on {}", target.host))
-                .help("check the password given by -K or `ansible_become_password`");
+        if said_password
+            && (lower.contains("incorrect")
+                || lower.contains("try again")
+                || lower.contains("authentication fail")
+                || lower.contains("sorry"))
+        {
+            return ConnectError::new(
+                Stage::Become,
+                format!("Incorrect {method} password on {}", target.host),
+            )
+            .help("check the password given by -K or `ansible_become_password`");
         }
-        if lower.contains("password is required") || lower.contains("a terminal is required") || lower.contains("authentication required") {
+        if lower.contains("password is required")
+            || lower.contains("a terminal is required")
+            || lower.contains("authentication required")
+        {
             return ConnectError::new(Stage::Become, format!("Missing {method} password: {method} on {} wants one to become {}", target.host, become_.user))
                 .help("give it with -K (asks) or `ansible_become_password` (vaulted), or allow NOPASSWD for this user");
         }
         if lower.contains("not in the sudoers") || lower.contains("not allowed to") {
-            return ConnectError::new(Stage::Become, format!("{} may not become {} on {}: {last}", target.user.as_deref().unwrap_or("the remote user"), become_.user, target.host))
-                .help(format!("add the user to sudoers on {}", target.host));
+            return ConnectError::new(
+                Stage::Become,
+                format!(
+                    "{} may not become {} on {}: {last}",
+                    target.user.as_deref().unwrap_or("the remote user"),
+                    become_.user,
+                    target.host
+                ),
+            )
+            .help(format!("add the user to sudoers on {}", target.host));
         }
         if lower.contains("not found") || lower.contains("no such file") {
-            return ConnectError::new(Stage::Become, format!("`{method}` is not there on {}: {last}", target.host))
-                .help("install it, choose another `become_method`, or log in as the user itself");
+            return ConnectError::new(
+                Stage::Become,
+                format!("`{method}` is not there on {}: {last}", target.host),
+            )
+            .help("install it, choose another `become_method`, or log in as the user itself");
         }
         if lower.contains("unknown user") || lower.contains("does not exist") {
             return ConnectError::new(Stage::Become, format!("{}: {last}", target.host));
@@ -218,7 +251,10 @@ fn explain(stderr: &str, becoming: Option<&Become>, said_password: bool, target:
         if lower.contains("authentication failure") {
             return ConnectError::new(Stage::Become, format!("{method} on {} refused: {last}", target.host));
         }
-        return ConnectError::new(Stage::Become, format!("becoming {} by {method} on {} failed: {last}", become_.user, target.host));
+        return ConnectError::new(
+            Stage::Become,
+            format!("becoming {} by {method} on {} failed: {last}", become_.user, target.host),
+        );
     }
     if lower.contains("no space left") {
         return ConnectError::new(Stage::Helper, format!("no space left on {} for the helper", target.host))

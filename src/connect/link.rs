@@ -82,16 +82,22 @@ impl Link {
     pub(super) async fn over(channel: Channel, host: &str) -> Result<Self, ConnectError> {
         let Channel { mut stdin, mut stdout, mut stderr, ending } = channel;
         let broken = |what: &str| ConnectError::new(Stage::Helper, format!("the helper on {host} {what}"));
-        let hello = protocol::encode(&Request::Hello { version: protocol::VERSION }).expect("a greeting is small");
+        let hello =
+            protocol::encode(&Request::Hello { version: protocol::VERSION }).expect("a greeting is small");
         stdin.write_all(&hello).await.map_err(|_| broken("ended before its greeting"))?;
         stdin.flush().await.map_err(|_| broken("ended before its greeting"))?;
-        let reply = tokio::time::timeout(Duration::from_secs(30), read_reply(&mut stdout, &mut Assembler::default()))
-            .await
-            .map_err(|_| broken("does not greet"))?;
+        let reply =
+            tokio::time::timeout(Duration::from_secs(30), read_reply(&mut stdout, &mut Assembler::default()))
+                .await
+                .map_err(|_| broken("does not greet"))?;
         let greeting = match reply {
             Ok(Some(Reply::Hello(greeting))) if greeting.version == protocol::VERSION => *greeting,
             Ok(Some(Reply::Hello(greeting))) => {
-                return Err(broken(&format!("speaks version {} of the protocol, not {}", greeting.version, protocol::VERSION)));
+                return Err(broken(&format!(
+                    "speaks version {} of the protocol, not {}",
+                    greeting.version,
+                    protocol::VERSION
+                )));
             }
             Ok(_) => return Err(broken("answers something else than a greeting")),
             Err(why) => return Err(broken(&format!("sends what is no frame: {why}"))),
@@ -134,7 +140,12 @@ impl Link {
     }
 
     /// Runs one module.
-    pub async fn run(&self, mut job: Job, blobs: Vec<Blob>, limit: Option<Duration>) -> Result<Dict, RunError> {
+    pub async fn run(
+        &self,
+        mut job: Job,
+        blobs: Vec<Blob>,
+        limit: Option<Duration>,
+    ) -> Result<Dict, RunError> {
         let Some(remote) = &self.remote else {
             let work = local::run(job, Arc::new(blobs));
             return match limit {
@@ -152,7 +163,10 @@ impl Link {
         let id = remote.next.fetch_add(1, Ordering::Relaxed);
         let (done, answer) = oneshot::channel();
         remote.put(id, Pending::Job { done, blobs: Arc::new(blobs) });
-        remote.send(&Request::Run { id, job: Box::new(job) }).await.map_err(|_| RunError::Lost(remote.lost()))?;
+        remote
+            .send(&Request::Run { id, job: Box::new(job) })
+            .await
+            .map_err(|_| RunError::Lost(remote.lost()))?;
         let answer = async { answer.await.map_err(|_| RunError::Lost(remote.lost())) };
         match limit {
             None => answer.await,
@@ -208,7 +222,9 @@ impl Link {
     /// Connects to a TCP port as the host sees it.
     pub async fn tunnel(&self, host: &str, port: u16) -> Result<Tunnel, String> {
         let Some(remote) = &self.remote else {
-            let stream = tokio::net::TcpStream::connect((host, port)).await.map_err(|e| crate::playbook::plain_io(&e))?;
+            let stream = tokio::net::TcpStream::connect((host, port))
+                .await
+                .map_err(|e| crate::playbook::plain_io(&e))?;
             return Ok(Box::pin(stream));
         };
         let id = remote.next.fetch_add(1, Ordering::Relaxed);
@@ -310,7 +326,11 @@ async fn read_reply(
     }
 }
 
-async fn receive(remote: Arc<Remote>, mut stdout: Pin<Box<dyn AsyncRead + Send>>, ending: super::process::Ending) {
+async fn receive(
+    remote: Arc<Remote>,
+    mut stdout: Pin<Box<dyn AsyncRead + Send>>,
+    ending: super::process::Ending,
+) {
     let mut assembler = Assembler::default();
     loop {
         let reply = match read_reply(&mut stdout, &mut assembler).await {
@@ -362,14 +382,17 @@ async fn receive(remote: Arc<Remote>, mut stdout: Pin<Box<dyn AsyncRead + Send>>
                 }
             }
             Reply::TunnelOpened { id } => {
-                if let Some(Pending::Tunnel { opened, .. }) = remote.pending.lock().expect("no panic while waiting").get_mut(&id)
+                if let Some(Pending::Tunnel { opened, .. }) =
+                    remote.pending.lock().expect("no panic while waiting").get_mut(&id)
                     && let Some(opened) = opened.take()
                 {
                     opened.send(Ok(())).ok();
                 }
             }
             Reply::TunnelData { id, data } => {
-                if let Some(Pending::Tunnel { data: sink, .. }) = remote.pending.lock().expect("no panic while waiting").get(&id) {
+                if let Some(Pending::Tunnel { data: sink, .. }) =
+                    remote.pending.lock().expect("no panic while waiting").get(&id)
+                {
                     sink.send(data).ok();
                 }
             }
@@ -400,7 +423,8 @@ async fn send_content(remote: &Remote, hash: Hash, blob: Option<Blob>) {
             loop {
                 let end = (offset + protocol::CHUNK).min(bytes.len());
                 let last = end == bytes.len();
-                let piece = Request::Content { hash, offset: offset as u64, data: bytes[offset..end].to_vec(), last };
+                let piece =
+                    Request::Content { hash, offset: offset as u64, data: bytes[offset..end].to_vec(), last };
                 if remote.send(&piece).await.is_err() || last {
                     return;
                 }

@@ -36,7 +36,8 @@ struct Offer(Arc<Vec<Blob>>);
 
 impl ContentProvider for Offer {
     fn fetch(&self, hash: &Hash, _: &Cancel) -> Result<Body, String> {
-        let blob = self.0.iter().find(|blob| &blob.hash == hash).ok_or("the controller has no such content")?;
+        let blob =
+            self.0.iter().find(|blob| &blob.hash == hash).ok_or("the controller has no such content")?;
         Ok(match &blob.source {
             BlobSource::Bytes(bytes) => Body::Memory(bytes.clone()),
             BlobSource::File(path) => Body::File(path.clone()),

@@ -12,7 +12,7 @@ mod local;
 mod process;
 mod ssh;
 
-pub use link::{Blob, BlobSource, Link, RunError};
+pub use link::{Blob, BlobSource, Link, RunError, Stream, Tunnel};
 
 use quorate_value::Str;
 use std::collections::HashMap;
@@ -183,9 +183,17 @@ impl Pool {
         slot.get_or_init(|| self.start(target, becoming)).await.clone()
     }
 
+    /// A helper that runs on this host already, as whomever: good for tunnels.
+    pub fn running(&self, host: &str) -> Option<Arc<Link>> {
+        let links = self.links.lock().expect("no panic while connecting");
+        let mut live = links.iter().filter(|((target, _), _)| target.host == host && target.kind != Kind::Local);
+        live.find_map(|(_, slot)| slot.get()?.as_ref().ok().filter(|link| !link.is_dead()).cloned())
+    }
+
     fn forget(&self, key: &(Target, Option<Become>)) {
         let mut links = self.links.lock().expect("no panic while connecting");
-        let dead = links.get(key).and_then(|slot| slot.get()).is_some_and(|r| r.as_ref().is_ok_and(|l| l.is_dead()));
+        let dead =
+            links.get(key).and_then(|slot| slot.get()).is_some_and(|r| r.as_ref().is_ok_and(|l| l.is_dead()));
         if dead {
             links.remove(key);
             self.sessions.lock().expect("no panic while connecting").remove(&key.0);
@@ -204,7 +212,12 @@ impl Pool {
                 if let Some(user) = &target.user {
                     words.extend(["-u".into(), user.clone()]);
                 }
-                words.extend([target.address.clone(), "sh".into(), "-c".into(), bootstrap::command(becoming)]);
+                words.extend([
+                    target.address.clone(),
+                    "sh".into(),
+                    "-c".into(),
+                    bootstrap::command(becoming),
+                ]);
                 bootstrap::run(process::spawn(&words)?, becoming, target).await?
             }
             (Kind::Ssh, _) => {
@@ -226,7 +239,9 @@ impl Pool {
     ) -> Result<RawOutput, ConnectError> {
         let shell = executable.unwrap_or("/bin/sh");
         let line = match becoming {
-            Some(become_) => bootstrap::become_command(become_, &format!("{shell} -c {}", bootstrap::quote(command))),
+            Some(become_) => {
+                bootstrap::become_command(become_, &format!("{shell} -c {}", bootstrap::quote(command)))
+            }
             None if executable.is_some() => format!("{shell} -c {}", bootstrap::quote(command)),
             None => command.to_owned(),
         };
@@ -234,7 +249,13 @@ impl Pool {
             Kind::Ssh => ssh::channel(self.session(target).await?, &line).await?,
             Kind::Local => process::spawn(&["sh".into(), "-c".into(), line])?,
             Kind::Container(program) => process::spawn(&[
-                program.clone(), "exec".into(), "-i".into(), target.address.clone(), "sh".into(), "-c".into(), line,
+                program.clone(),
+                "exec".into(),
+                "-i".into(),
+                target.address.clone(),
+                "sh".into(),
+                "-c".into(),
+                line,
             ])?,
         };
         channel.collect(becoming.and_then(|b| b.password.as_ref())).await

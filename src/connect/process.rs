@@ -19,7 +19,6 @@ pub(crate) struct Channel {
 }
 
 /// Starts a program of the controller.
-#[expect(clippy::disallowed_methods, reason = "this room starts connections")]
 pub(crate) fn spawn(words: &[String]) -> Result<Channel, ConnectError> {
     let mut child = tokio::process::Command::new(&words[0])
         .args(&words[1..])
@@ -29,8 +28,11 @@ pub(crate) fn spawn(words: &[String]) -> Result<Channel, ConnectError> {
         .kill_on_drop(false)
         .spawn()
         .map_err(|e| {
-            ConnectError::new(Stage::Helper, format!("cannot start `{}`: {}", words[0], crate::playbook::plain_io(&e)))
-                .help(format!("install `{}`, or choose another connection", words[0]))
+            ConnectError::new(
+                Stage::Helper,
+                format!("cannot start `{}`: {}", words[0], crate::playbook::plain_io(&e)),
+            )
+            .help(format!("install `{}`, or choose another connection", words[0]))
         })?;
     Ok(Channel {
         stdin: Box::pin(child.stdin.take().expect("piped")),
@@ -49,7 +51,8 @@ impl Channel {
         }
         drop(self.stdin);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let (out, err) = tokio::join!(self.stdout.read_to_end(&mut stdout), self.stderr.read_to_end(&mut stderr));
+        let (out, err) =
+            tokio::join!(self.stdout.read_to_end(&mut stdout), self.stderr.read_to_end(&mut stderr));
         let broken = out.is_err() || err.is_err();
         let rc = self.ending.await.unwrap_or(255);
         if broken && rc == 255 {

@@ -14,17 +14,27 @@ use std::time::Duration;
 fn socket_of(target: &Target, dir: &Path) -> PathBuf {
     use sha2::Digest as _;
     // the same address in another network namespace (a lab) is another host
-    let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default();
+    let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default().display().to_string();
     let key = format!(
-        "{network:?}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
-        target.address, target.port, target.user, target.private_key, target.ssh_args, target.host_key_checking
+        "{network}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
+        target.address,
+        target.port,
+        target.user,
+        target.private_key,
+        target.ssh_args,
+        target.host_key_checking
     );
-    let hash: String = sha2::Sha256::digest(key.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let hash: String =
+        sha2::Sha256::digest(key.as_bytes()).iter().take(8).map(|b| format!("{b:02x}")).collect();
     dir.join(hash)
 }
 
 /// A connected session; an existing master is used again.
-pub(super) async fn open(target: &Target, dir: &Path, persist: u64) -> Result<openssh::Session, ConnectError> {
+pub(super) async fn open(
+    target: &Target,
+    dir: &Path,
+    persist: u64,
+) -> Result<openssh::Session, ConnectError> {
     make_private(dir)?;
     let socket = socket_of(target, dir);
     if socket.exists() {
@@ -80,7 +90,6 @@ fn make_private(dir: &Path) -> Result<(), ConnectError> {
 }
 
 /// Starts a master that goes to the background once it is authenticated.
-#[expect(clippy::disallowed_methods, reason = "this room starts connections")]
 async fn master(target: &Target, socket: &Path, persist: u64) -> Result<(), ConnectError> {
     let log = socket.with_extension("log");
     std::fs::remove_file(&log).ok();
@@ -93,7 +102,14 @@ async fn master(target: &Target, socket: &Path, persist: u64) -> Result<(), Conn
         .arg(socket)
         .args(["-o", &format!("ControlPersist={}", if persist == 0 { 30 } else { persist })]);
     command.args(&target.ssh_args);
-    command.args(["-o", &format!("ConnectTimeout={seconds}"), "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"]);
+    command.args([
+        "-o",
+        &format!("ConnectTimeout={seconds}"),
+        "-o",
+        "ServerAliveInterval=15",
+        "-o",
+        "ServerAliveCountMax=4",
+    ]);
     match target.host_key_checking {
         Some(false) => {
             command.args(["-o", "StrictHostKeyChecking=no"]);
@@ -118,7 +134,12 @@ async fn master(target: &Target, socket: &Path, persist: u64) -> Result<(), Conn
             None
         }
         Some(password) => {
-            command.args(["-o", "NumberOfPasswordPrompts=1", "-o", "PreferredAuthentications=keyboard-interactive,password,publickey"]);
+            command.args([
+                "-o",
+                "NumberOfPasswordPrompts=1",
+                "-o",
+                "PreferredAuthentications=keyboard-interactive,password,publickey",
+            ]);
             Some(askpass(&mut command, password)?)
         }
     };
@@ -138,15 +159,27 @@ async fn master(target: &Target, socket: &Path, persist: u64) -> Result<(), Conn
         Ok(_) => Err(explain(&said, target)),
         Err(_) => {
             child.start_kill().ok();
-            Err(ConnectError::new(Stage::Tcp, format!("Failed to connect to the host via ssh: {} did not answer within {seconds} s", target.address)))
+            Err(ConnectError::new(
+                Stage::Tcp,
+                format!(
+                    "Failed to connect to the host via ssh: {} did not answer within {seconds} s",
+                    target.address
+                ),
+            ))
         }
     }
 }
 
 /// The password waits in a pipe-like file that only our askpass helper (this same program) reads once.
-fn askpass(command: &mut tokio::process::Command, password: &quorate_value::Str) -> Result<PasswordPipe, ConnectError> {
+fn askpass(
+    command: &mut tokio::process::Command,
+    password: &quorate_value::Str,
+) -> Result<PasswordPipe, ConnectError> {
     let pipe = PasswordPipe::new(password).map_err(|e| {
-        ConnectError::new(Stage::Auth, format!("cannot hand the password to ssh: {}", crate::playbook::plain_io(&e)))
+        ConnectError::new(
+            Stage::Auth,
+            format!("cannot hand the password to ssh: {}", crate::playbook::plain_io(&e)),
+        )
     })?;
     let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
     command
@@ -206,7 +239,9 @@ fn explain(said: &str, target: &Target) -> ConnectError {
     };
     let stage = if lower.contains("could not resolve") || lower.contains("name or service not known") {
         Stage::Name
-    } else if lower.contains("host key verification failed") || lower.contains("remote host identification has changed") {
+    } else if lower.contains("host key verification failed")
+        || lower.contains("remote host identification has changed")
+    {
         Stage::HostKey
     } else if lower.contains("permission denied") || lower.contains("too many authentication failures") {
         Stage::Auth
@@ -230,10 +265,9 @@ fn explain(said: &str, target: &Target) -> ConnectError {
 pub(super) async fn channel(session: Arc<openssh::Session>, command: &str) -> Result<Channel, ConnectError> {
     let mut remote = session.arc_raw_command(command);
     remote.stdin(openssh::Stdio::piped()).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
-    let mut child = remote
-        .spawn()
-        .await
-        .map_err(|e| ConnectError::new(Stage::Lost, format!("the connection does not take a command: {e}")))?;
+    let mut child = remote.spawn().await.map_err(|e| {
+        ConnectError::new(Stage::Lost, format!("the connection does not take a command: {e}"))
+    })?;
     Ok(Channel {
         stdin: Box::pin(child.stdin().take().expect("piped")),
         stdout: Box::pin(child.stdout().take().expect("piped")),

@@ -68,7 +68,11 @@ pub struct GateRules {
 }
 
 /// The gate in front of each position.
-pub fn gates(program: &Program, rules: &GateRules, reach_is_host: &dyn Fn(&str) -> bool) -> Vec<Option<Gate>> {
+pub fn gates(
+    program: &Program,
+    rules: &GateRules,
+    reach_is_host: &dyn Fn(&str) -> bool,
+) -> Vec<Option<Gate>> {
     let mut out = vec![None; program.len()];
     if rules.none {
         return out;
@@ -92,9 +96,12 @@ pub fn gates(program: &Program, rules: &GateRules, reach_is_host: &dyn Fn(&str) 
 }
 
 fn gate_of(step: &Step, rules: &GateRules, reach_is_host: &dyn Fn(&str) -> bool) -> Option<Gate> {
-    let set = |kw: Kw| step.keywords.get(kw).is_some_and(|value| value.to_bool_loose() != Some(false) && !value.is_null());
+    let set = |kw: Kw| {
+        step.keywords.get(kw).is_some_and(|value| value.to_bool_loose() != Some(false) && !value.is_null())
+    };
     match step.module() {
-        "include_tasks" | "include_role" | "meta" | "add_host" | "group_by" | "import_role" | "import_tasks" => {
+        "include_tasks" | "include_role" | "meta" | "add_host" | "group_by" | "import_role"
+        | "import_tasks" => {
             return Some(Gate::ChangesPlay);
         }
         _ => {}

@@ -96,8 +96,17 @@ pub fn unquote(text: &str) -> &str {
 /// know) go to `_raw_params`; without, words that are no pair go there too, so that the caller can complain.
 pub fn parse_kv(text: &Str, raw: bool) -> Result<Dict, KvError> {
     const FREE_FORM_OPTIONS: [&str; 11] = [
-        "creates", "removes", "chdir", "executable", "warn", "stdin", "stdin_add_newline", "strip_empty_ends",
-        "expand_argument_vars", "argv", "cmd",
+        "creates",
+        "removes",
+        "chdir",
+        "executable",
+        "warn",
+        "stdin",
+        "stdin_add_newline",
+        "strip_empty_ends",
+        "expand_argument_vars",
+        "argv",
+        "cmd",
     ];
     let mark = |piece: &str| {
         let out = Str::new(piece).at(text.span());
@@ -229,7 +238,10 @@ mod tests {
     #[test]
     fn pairs() {
         let kv = |text: &str, raw| parse_kv(&Str::new(text), raw).unwrap();
-        assert_eq!(kv("path=/a state=absent", false), quorate_value::dict! {"path" => "/a", "state" => "absent"});
+        assert_eq!(
+            kv("path=/a state=absent", false),
+            quorate_value::dict! {"path" => "/a", "state" => "absent"}
+        );
         assert_eq!(kv("msg=\"a b\"", false), quorate_value::dict! {"msg" => "a b"});
         assert_eq!(kv("msg='a\\nb'", false), quorate_value::dict! {"msg" => "a\nb"});
         assert_eq!(kv("x={{ a == b }}", false), quorate_value::dict! {"x" => "{{ a == b }}"});

@@ -169,9 +169,8 @@ impl Loader {
             Err(diag) => return errors.push(diag),
         };
         if depth > 100 {
-            return errors.push(
-                Diag::error("E0110", format!("{} imports itself", path.display())).at(node.span),
-            );
+            return errors
+                .push(Diag::error("E0110", format!("{} imports itself", path.display())).at(node.span));
         }
         let Some(items) = node.as_sequence() else {
             return errors.push(
@@ -186,17 +185,23 @@ impl Loader {
         for item in items {
             let Some(mapping) = item.as_mapping() else {
                 errors.push(
-                    Diag::error("E0104", "playbook entries must be either valid plays or 'import_playbook' statements")
-                        .at(item.span)
-                        .label(format!("found {}", item.describe())),
+                    Diag::error(
+                        "E0104",
+                        "playbook entries must be either valid plays or 'import_playbook' statements",
+                    )
+                    .at(item.span)
+                    .label(format!("found {}", item.describe())),
                 );
                 continue;
             };
-            let import = ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"]
-                .iter()
-                .find_map(|key| mapping.entry(key));
+            let import =
+                ["import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook"]
+                    .iter()
+                    .find_map(|key| mapping.entry(key));
             let result = match import {
-                Some(entry) => self.import_playbook(item, &entry.value, &dir, outer, outer_vars, plays, errors, depth),
+                Some(entry) => {
+                    self.import_playbook(item, &entry.value, &dir, outer, outer_vars, plays, errors, depth)
+                }
                 None => self.play(item, path, outer, outer_vars).map(|play| plays.push(play)),
             };
             if let Err(diag) = result {
@@ -221,11 +226,21 @@ impl Loader {
         for (key, entry) in item.as_mapping().into_iter().flat_map(|m| m.iter()) {
             let Some(key) = key.as_str() else { continue };
             match key {
-                "name" | "import_playbook" | "ansible.builtin.import_playbook" | "ansible.legacy.import_playbook" => {}
+                "name"
+                | "import_playbook"
+                | "ansible.builtin.import_playbook"
+                | "ansible.legacy.import_playbook" => {}
                 "vars" => vars = vars_of(&entry.value)?,
                 "tags" => keywords.tags = tags_of(&entry.value)?,
                 "when" => keywords.when = conditions_of(&entry.value),
-                other => return Err(unknown_key(other, "a PlaybookInclude", &entry.key, &["name", "import_playbook", "vars", "tags", "when"])),
+                other => {
+                    return Err(unknown_key(
+                        other,
+                        "a PlaybookInclude",
+                        &entry.key,
+                        &["name", "import_playbook", "vars", "tags", "when"],
+                    ));
+                }
             }
         }
         let mut all_vars: Vec<Arc<Dict>> = vec![Arc::new(vars)];
@@ -251,8 +266,12 @@ impl Loader {
         let mut parts = name.splitn(3, '.');
         let (ns, coll, rest) = (parts.next()?, parts.next()?, parts.next()?);
         self.paths.collections.iter().find_map(|root| {
-            let base = root.join("ansible_collections").join(ns).join(coll).join(below).join(rest.replace('.', "/"));
-            ["", ".yml", ".yaml"].iter().map(|ext| PathBuf::from(format!("{}{ext}", base.display()))).find(|p| p.exists())
+            let base =
+                root.join("ansible_collections").join(ns).join(coll).join(below).join(rest.replace('.', "/"));
+            ["", ".yml", ".yaml"]
+                .iter()
+                .map(|ext| PathBuf::from(format!("{}{ext}", base.display())))
+                .find(|p| p.exists())
         })
     }
 
@@ -265,10 +284,39 @@ impl Loader {
 
     fn play(&self, node: &Node, file: &Path, outer: &Keywords, outer_vars: &[Arc<Dict>]) -> Loaded<Play> {
         const KEYS: [&str; 33] = [
-            "name", "hosts", "vars", "vars_files", "vars_prompt", "gather_facts", "gather_subset", "gather_timeout",
-            "fact_path", "serial", "strategy", "order", "max_fail_percentage", "force_handlers", "validate_argspec",
-            "pre_tasks", "roles", "tasks", "post_tasks", "handlers", "tags", "when", "environment", "module_defaults",
-            "collections", "user", "remote_user", "become", "become_user", "become_method", "connection", "port", "any_errors_fatal",
+            "name",
+            "hosts",
+            "vars",
+            "vars_files",
+            "vars_prompt",
+            "gather_facts",
+            "gather_subset",
+            "gather_timeout",
+            "fact_path",
+            "serial",
+            "strategy",
+            "order",
+            "max_fail_percentage",
+            "force_handlers",
+            "validate_argspec",
+            "pre_tasks",
+            "roles",
+            "tasks",
+            "post_tasks",
+            "handlers",
+            "tags",
+            "when",
+            "environment",
+            "module_defaults",
+            "collections",
+            "user",
+            "remote_user",
+            "become",
+            "become_user",
+            "become_method",
+            "connection",
+            "port",
+            "any_errors_fatal",
         ];
         let mapping = node.as_mapping().expect("the caller looked");
         let mut vars = Dict::new();
@@ -277,14 +325,17 @@ impl Loader {
         }
         let mut keywords = Keywords::default();
         let Some(hosts) = mapping.entry("hosts") else {
-            let action = mapping.iter().filter_map(|(k, e)| k.as_str().map(|k| (k, e))).find(|(k, _)| {
-                !KEYS.contains(k) && self.host.resolve_action(k, &[]).is_some()
-            });
+            let action = mapping
+                .iter()
+                .filter_map(|(k, e)| k.as_str().map(|k| (k, e)))
+                .find(|(k, _)| !KEYS.contains(k) && self.host.resolve_action(k, &[]).is_some());
             return Err(match action {
-                Some((name, entry)) => Diag::error("E0107", format!("'{name}' is not a valid attribute for a Play"))
-                    .at(entry.key.span)
-                    .label("this is a task, and a playbook is a list of plays")
-                    .help("put it under `tasks:` of a play that says `hosts:`"),
+                Some((name, entry)) => {
+                    Diag::error("E0107", format!("'{name}' is not a valid attribute for a Play"))
+                        .at(entry.key.span)
+                        .label("this is a task, and a playbook is a list of plays")
+                        .help("put it under `tasks:` of a play that says `hosts:`")
+                }
                 None => Diag::error("E0106", "the field 'hosts' is required but was not set")
                     .at(node.span)
                     .label("this play does not say which hosts"),
@@ -298,7 +349,8 @@ impl Loader {
             _ => false,
         };
         if empty {
-            return Err(Diag::error("E0106", "Hosts list cannot be empty. Please check your playbook").at(hosts.key.span));
+            return Err(Diag::error("E0106", "Hosts list cannot be empty. Please check your playbook")
+                .at(hosts.key.span));
         }
         let mut play = Play {
             span: node.span,
@@ -376,7 +428,9 @@ impl Loader {
                     }
                 }
                 other => {
-                    if matches!(other, "when" | "notify" | "delegate_to" | "delegate_facts") || !read_keyword(&mut keywords, other, &entry.value)? {
+                    if matches!(other, "when" | "notify" | "delegate_to" | "delegate_facts")
+                        || !read_keyword(&mut keywords, other, &entry.value)?
+                    {
                         return Err(unknown_key(other, "a Play", &entry.key, &KEYS));
                     }
                 }
@@ -479,7 +533,8 @@ impl Loader {
         let mut dirs = vec![self.paths.playbook_dir.join("roles")];
         dirs.extend(self.paths.roles.iter().cloned());
         dirs.extend(around.role_dir.as_ref().and_then(|d| d.parent()).map(Path::to_path_buf));
-        let entries = dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().filter_map(Result::ok);
+        let entries =
+            dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok()).flatten().filter_map(Result::ok);
         entries.filter(|e| e.path().is_dir()).map(|e| e.file_name().to_string_lossy().into_owned()).collect()
     }
 
@@ -508,7 +563,8 @@ impl Loader {
         self.note_library(&path);
         let meta = self.role_part(&path, "meta", None)?.map(|(node, _)| node);
         let meta_value = meta.as_ref().map(|node| node.to_value()).unwrap_or_default();
-        let mut specs = meta_value.get("argument_specs").and_then(Value::as_dict).cloned().unwrap_or_default();
+        let mut specs =
+            meta_value.get("argument_specs").and_then(Value::as_dict).cloned().unwrap_or_default();
         if let Some((node, _)) = self.role_part(&path, "meta", Some("argument_specs"))?
             && let Some(found) = node.to_value().get("argument_specs").and_then(Value::as_dict)
         {
@@ -518,7 +574,10 @@ impl Loader {
         let role = Arc::new(Role {
             name: name.to_owned(),
             path: path.clone(),
-            allow_duplicates: meta_value.get("allow_duplicates").and_then(Value::to_bool_loose).unwrap_or(false),
+            allow_duplicates: meta_value
+                .get("allow_duplicates")
+                .and_then(Value::to_bool_loose)
+                .unwrap_or(false),
             collections: collections.clone().map(Arc::new),
             argument_specs: specs,
         });
@@ -549,7 +608,11 @@ impl Loader {
             tasks: Vec::new(),
             handlers: Vec::new(),
             public,
-            entry: from.tasks.as_deref().map_or("main", |t| t.trim_end_matches(".yml").trim_end_matches(".yaml")).to_owned(),
+            entry: from
+                .tasks
+                .as_deref()
+                .map_or("main", |t| t.trim_end_matches(".yml").trim_end_matches(".yaml"))
+                .to_owned(),
             validates: true,
             from_task,
         };
@@ -576,13 +639,17 @@ impl Loader {
             collections: collections_in_force,
         };
         let mut tasks = Vec::new();
-        if let Some(dependencies) = meta.as_ref().and_then(|node| node.get("dependencies")).filter(|node| !node.is_null()) {
+        if let Some(dependencies) =
+            meta.as_ref().and_then(|node| node.get("dependencies")).filter(|node| !node.is_null())
+        {
             for item in sequence(dependencies, "dependencies")? {
                 tasks.push(Entry::Role(self.role_entry(item, &inner)?));
             }
         }
         match self.role_part(&path, "tasks", from.tasks.as_deref())? {
-            Some((node, dir)) => tasks.extend(self.entries(&node, &Around { dir, ..inner.clone() }, "tasks")?),
+            Some((node, dir)) => {
+                tasks.extend(self.entries(&node, &Around { dir, ..inner.clone() }, "tasks")?)
+            }
             None => {
                 if let Some(wanted) = &from.tasks {
                     return Err(Diag::error(
@@ -615,7 +682,8 @@ impl Loader {
     fn role_part(&self, role: &Path, part: &str, file: Option<&str>) -> Loaded<Option<(Arc<Node>, PathBuf)>> {
         let dir = role.join(part);
         let stem = dir.join(file.unwrap_or("main"));
-        let candidates = ["", ".yml", ".yaml", ".json"].map(|ext| PathBuf::from(format!("{}{ext}", stem.display())));
+        let candidates =
+            ["", ".yml", ".yaml", ".json"].map(|ext| PathBuf::from(format!("{}{ext}", stem.display())));
         // a plain `main` without ending counts, but a folder of that name does not (except for variables)
         let Some(path) = candidates[1..].iter().chain(&candidates[..1]).find(|path| path.is_file()) else {
             return Ok(None);
@@ -642,14 +710,20 @@ impl Loader {
             Some((node, _)) => match node.to_value() {
                 Value::Null => Ok(Dict::new()),
                 Value::Dict(entries) => Ok(Arc::unwrap_or_clone(entries)),
-                _ => Err(Diag::error("E0103", format!("The {part}/main.yml file for role must contain a dictionary of variables"))
-                    .at(node.span)
-                    .label(format!("found {}", node.describe()))),
+                _ => Err(Diag::error(
+                    "E0103",
+                    format!("The {part}/main.yml file for role must contain a dictionary of variables"),
+                )
+                .at(node.span)
+                .label(format!("found {}", node.describe()))),
             },
             None => match file {
-                Some(wanted) => Err(Diag::error("E0123", format!("Could not find specified file in role: {part}/{wanted}"))
-                    .at(span)
-                    .did_you_mean(wanted, yaml_stems(&role.join(part)))),
+                Some(wanted) => Err(Diag::error(
+                    "E0123",
+                    format!("Could not find specified file in role: {part}/{wanted}"),
+                )
+                .at(span)
+                .did_you_mean(wanted, yaml_stems(&role.join(part)))),
                 None => Ok(Dict::new()),
             },
         }
@@ -717,8 +791,6 @@ impl Loader {
             }
             "import_role" => {
                 let role = self.import_role(&task, around)?;
-                let args = task.action.args.as_dict().cloned().unwrap_or_default();
-                let _ = args;
                 out.push(wrap(&task, vec![Entry::Role(role)]));
             }
             _ => out.push(Entry::Task(Arc::new(task))),
@@ -729,14 +801,20 @@ impl Loader {
     fn import_tasks(&self, task: &Task, around: &Around) -> Loaded<Vec<Entry>> {
         let args = task.action.args.as_dict().cloned().unwrap_or_default();
         if let Some(looped) = &task.looped {
-            return Err(Diag::error("E0132", "You cannot use loops on 'import_tasks' statements. You should use 'include_tasks' instead.").at(looped.span));
+            return Err(Diag::error(
+                "E0132",
+                "You cannot use loops on 'import_tasks' statements. You should use 'include_tasks' instead.",
+            )
+            .at(looped.span));
         }
         let mut vars = vec![task.vars.clone()];
         vars.extend(around.vars.iter().cloned());
         let name = args.get("_raw_params").or_else(|| args.get("file")).cloned().unwrap_or_default();
         let name = self.host.render_static(&name, &vars)?;
         let Some(name) = name.as_str().filter(|name| !name.is_empty()) else {
-            return Err(Diag::error("E0133", "No file specified for ansible.builtin.import_tasks").at(task.span));
+            return Err(
+                Diag::error("E0133", "No file specified for ansible.builtin.import_tasks").at(task.span)
+            );
         };
         let Some(path) = self.find_tasks(name.trim(), around) else {
             return Err(missing_file(&around.dir.join(name), task.action.name.span(), "tasks"));
@@ -750,7 +828,11 @@ impl Loader {
     fn import_role(&self, task: &Task, around: &Around) -> Loaded<Arc<RoleUse>> {
         let args = task.action.args.as_dict().cloned().unwrap_or_default();
         if let Some(looped) = &task.looped {
-            return Err(Diag::error("E0132", "You cannot use loops on 'import_role' statements. You should use 'include_role' instead.").at(looped.span));
+            return Err(Diag::error(
+                "E0132",
+                "You cannot use loops on 'import_role' statements. You should use 'include_role' instead.",
+            )
+            .at(looped.span));
         }
         let mut vars = vec![task.vars.clone()];
         vars.extend(around.vars.iter().cloned());
@@ -774,7 +856,8 @@ impl Loader {
         let allow = args.get("allow_duplicates").and_then(Value::to_bool_loose).unwrap_or(true);
         let public = args.get("public").and_then(Value::to_bool_loose).unwrap_or(true);
         let around = Around { vars, ..around.clone() };
-        let used = self.role(name, task.span, Keywords::default(), Dict::new(), roles, &around, public, true)?;
+        let used =
+            self.role(name, task.span, Keywords::default(), Dict::new(), roles, &around, public, true)?;
         if allow && !used.role.allow_duplicates {
             let mut own = clone_shell(&used);
             own.role = Arc::new(Role {
@@ -793,10 +876,34 @@ impl Loader {
 
     fn block(&self, node: &Node, around: &Around) -> Loaded<Block> {
         const KEYS: [&str; 28] = [
-            "block", "rescue", "always", "name", "vars", "when", "tags", "become", "become_user", "become_method",
-            "become_flags", "become_exe", "check_mode", "diff", "connection", "port", "remote_user", "no_log", "run_once",
-            "ignore_errors", "ignore_unreachable", "any_errors_fatal", "throttle", "timeout", "debugger", "delegate_to",
-            "environment", "notify",
+            "block",
+            "rescue",
+            "always",
+            "name",
+            "vars",
+            "when",
+            "tags",
+            "become",
+            "become_user",
+            "become_method",
+            "become_flags",
+            "become_exe",
+            "check_mode",
+            "diff",
+            "connection",
+            "port",
+            "remote_user",
+            "no_log",
+            "run_once",
+            "ignore_errors",
+            "ignore_unreachable",
+            "any_errors_fatal",
+            "throttle",
+            "timeout",
+            "debugger",
+            "delegate_to",
+            "environment",
+            "notify",
         ];
         let mut block = Block {
             span: node.span,
@@ -887,7 +994,8 @@ impl Loader {
                 .at(mapping.entry("listen").map_or(node.span, |e| e.key.span))
                 .help("`listen` belongs to handlers"));
         }
-        let collections = task.keywords.collections.as_deref().cloned().unwrap_or_else(|| around.collections.clone());
+        let collections =
+            task.keywords.collections.as_deref().cloned().unwrap_or_else(|| around.collections.clone());
         let (key, entry) = self.pick_action(node, candidates, &collections)?;
         self.read_action(&mut task, key, entry)?;
         if let Some(extra) = extra_args {
@@ -900,9 +1008,20 @@ impl Loader {
             None => return Err(self.unknown_action(&name, entry.key.span)),
         }
         let short = short_name(&task.action.name);
-        if task.register.as_ref().is_some_and(|r| r.as_str().is_some_and(|name| !is_identifier(name) && !name.contains("{{"))) {
+        if task
+            .register
+            .as_ref()
+            .is_some_and(|r| r.as_str().is_some_and(|name| !is_identifier(name) && !name.contains("{{")))
+        {
             let span = mapping.entry("register").map_or(node.span, |e| e.value.span);
-            return Err(Diag::error("E0136", format!("Invalid variable name in 'register' specified: '{}'", task.register.as_ref().and_then(Value::as_str).unwrap_or_default())).at(span));
+            return Err(Diag::error(
+                "E0136",
+                format!(
+                    "Invalid variable name in 'register' specified: '{}'",
+                    task.register.as_ref().and_then(Value::as_str).unwrap_or_default()
+                ),
+            )
+            .at(span));
         }
         if short == "include_role" || short == "import_role" {
             let args = task.action.args.as_dict().cloned().unwrap_or_default();
@@ -941,13 +1060,17 @@ impl Loader {
                 match actions.as_slice() {
                     [] => Err(self.unknown_action(many[0].0, many[0].1.key.span)),
                     [action] => {
-                        let (key, entry) = many.iter().find(|(key, _)| *key != action.0).expect("several candidates");
+                        let (key, entry) =
+                            many.iter().find(|(key, _)| *key != action.0).expect("several candidates");
                         Err(unknown_key(key, "a Task", &entry.key, &task_keys()))
                     }
                     [first, second, ..] => {
-                        let mut diag = Diag::error("E0139", format!("conflicting action statements: {}, {}", first.0, second.0))
-                            .at(second.1.key.span)
-                            .label("a task does one thing");
+                        let mut diag = Diag::error(
+                            "E0139",
+                            format!("conflicting action statements: {}, {}", first.0, second.0),
+                        )
+                        .at(second.1.key.span)
+                        .label("a task does one thing");
                         diag.related.push((first.1.key.span, "the other action".into()));
                         Err(diag)
                     }
@@ -975,7 +1098,8 @@ impl Loader {
         if key == "action" || key == "local_action" {
             match value {
                 Value::Str(text) => {
-                    let (name, rest) = text.as_str().trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
+                    let (name, rest) =
+                        text.as_str().trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
                     task.action.name = Str::new(name).at(entry.value.span);
                     let rest = carry(&text, rest.trim());
                     task.action.args = self.free_args(name, &rest, entry.value.span)?;
@@ -983,12 +1107,16 @@ impl Loader {
                 Value::Dict(entries) => {
                     let mut args = Arc::unwrap_or_clone(entries);
                     let Some(name) = args.remove("module").and_then(|v| v.as_text().cloned()) else {
-                        return Err(Diag::error("E0138", "no module/action detected in task.").at(entry.value.span));
+                        return Err(
+                            Diag::error("E0138", "no module/action detected in task.").at(entry.value.span)
+                        );
                     };
-                    let (module, rest) = name.as_str().trim().split_once(char::is_whitespace).unwrap_or((name.trim(), ""));
+                    let (module, rest) =
+                        name.as_str().trim().split_once(char::is_whitespace).unwrap_or((name.trim(), ""));
                     task.action.name = Str::new(module).at(entry.value.span);
                     if !rest.is_empty() {
-                        let mut parsed = self.free_args(module, &carry(&name, rest.trim()), entry.value.span)?;
+                        let mut parsed =
+                            self.free_args(module, &carry(&name, rest.trim()), entry.value.span)?;
                         if let Value::Dict(parsed) = &mut parsed {
                             Arc::make_mut(parsed).update(&args);
                         }
@@ -997,7 +1125,11 @@ impl Loader {
                         task.action.args = Value::dict(args);
                     }
                 }
-                _ => return Err(Diag::error("E0141", "unexpected parameter type in action").at(entry.value.span).label(format!("found {}", entry.value.describe()))),
+                _ => {
+                    return Err(Diag::error("E0141", "unexpected parameter type in action")
+                        .at(entry.value.span)
+                        .label(format!("found {}", entry.value.describe())));
+                }
             }
             return Ok(());
         }
@@ -1009,15 +1141,21 @@ impl Loader {
             Value::List(items) if takes_free_form(key) => {
                 Value::from(quorate_value::dict! {"_raw_params" => Value::List(items)})
             }
-            other @ (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Big(_)) if takes_free_form(key) => {
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Big(_)
+                if takes_free_form(key) =>
+            {
                 let text = entry.value.as_scalar().map(|s| s.text().to_owned()).unwrap_or_default();
-                let _ = other;
-                Value::from(quorate_value::dict! {"_raw_params" => Value::Str(Str::written(&text, entry.value.span))})
+                Value::from(
+                    quorate_value::dict! {"_raw_params" => Value::Str(Str::written(&text, entry.value.span))},
+                )
             }
             _ => {
-                return Err(Diag::error("E0141", format!("unexpected parameter type in action: {}", entry.value.describe()))
-                    .at(entry.value.span)
-                    .help(format!("write the arguments of `{key}` as a mapping")));
+                return Err(Diag::error(
+                    "E0141",
+                    format!("unexpected parameter type in action: {}", entry.value.describe()),
+                )
+                .at(entry.value.span)
+                .help(format!("write the arguments of `{key}` as a mapping")));
             }
         };
         Ok(())
@@ -1046,7 +1184,9 @@ impl Loader {
             return Ok(Value::Str(text.clone()));
         }
         let args = kv::parse_kv(text, is_shell_like(module)).map_err(|e| {
-            Diag::error("E0142", e.to_string()).at(span).help("quote the whole value, or write the arguments as a mapping")
+            Diag::error("E0142", e.to_string())
+                .at(span)
+                .help("quote the whole value, or write the arguments as a mapping")
         })?;
         if !raw && let Some(rest) = args.get("_raw_params") {
             return Err(Diag::error(
@@ -1075,8 +1215,22 @@ fn is_shell_like(module: &str) -> bool {
 
 /// Modules that take free text (`_raw_params`).
 const FREE_FORM: [&str; 16] = [
-    "add_host", "command", "group_by", "import_role", "import_tasks", "include_role", "include_tasks", "include_vars",
-    "meta", "raw", "script", "set_fact", "shell", "win_command", "win_shell", "import_playbook",
+    "add_host",
+    "command",
+    "group_by",
+    "import_role",
+    "import_tasks",
+    "include_role",
+    "include_tasks",
+    "include_vars",
+    "meta",
+    "raw",
+    "script",
+    "set_fact",
+    "shell",
+    "win_command",
+    "win_shell",
+    "import_playbook",
 ];
 
 fn takes_free_form(module: &str) -> bool {
@@ -1124,14 +1278,26 @@ fn wrap(task: &Task, body: Vec<Entry>) -> Entry {
 
 fn check_role_args(task: &Task, args: &Dict) -> Loaded<()> {
     const KNOWN: [&str; 11] = [
-        "name", "role", "tasks_from", "vars_from", "defaults_from", "handlers_from", "public", "apply",
-        "allow_duplicates", "rolespec_validate", "_raw_params",
+        "name",
+        "role",
+        "tasks_from",
+        "vars_from",
+        "defaults_from",
+        "handlers_from",
+        "public",
+        "apply",
+        "allow_duplicates",
+        "rolespec_validate",
+        "_raw_params",
     ];
     for key in args.keys().filter_map(Key::as_str) {
         if !KNOWN.contains(&key) {
-            return Err(Diag::error("E0125", format!("Invalid options for {}: {key}", task.action.name.as_str()))
-                .at(task.span)
-                .did_you_mean(key, KNOWN));
+            return Err(Diag::error(
+                "E0125",
+                format!("Invalid options for {}: {key}", task.action.name.as_str()),
+            )
+            .at(task.span)
+            .did_you_mean(key, KNOWN));
         }
     }
     Ok(())
@@ -1140,9 +1306,27 @@ fn check_role_args(task: &Task, args: &Dict) -> Loaded<()> {
 /// Every key a task may have besides its module.
 fn task_keys() -> Vec<&'static str> {
     let mut keys = vec![
-        "action", "args", "async", "changed_when", "collections", "delay", "environment", "failed_when", "local_action",
-        "loop", "loop_control", "module_defaults", "name", "notify", "poll", "register", "retries", "tags", "until",
-        "vars", "when",
+        "action",
+        "args",
+        "async",
+        "changed_when",
+        "collections",
+        "delay",
+        "environment",
+        "failed_when",
+        "local_action",
+        "loop",
+        "loop_control",
+        "module_defaults",
+        "name",
+        "notify",
+        "poll",
+        "register",
+        "retries",
+        "tags",
+        "until",
+        "vars",
+        "when",
     ];
     keys.extend(Kw::ALL.iter().map(|(_, name)| *name));
     keys
@@ -1150,7 +1334,9 @@ fn task_keys() -> Vec<&'static str> {
 
 fn unknown_key(key: &str, of: &str, node: &Node, known: &[&str]) -> Diag {
     let known: Vec<&str> = known.iter().copied().chain(Kw::ALL.iter().map(|(_, n)| *n)).collect();
-    Diag::error("E0107", format!("'{key}' is not a valid attribute for {of}")).at(node.span).did_you_mean(key, known)
+    Diag::error("E0107", format!("'{key}' is not a valid attribute for {of}"))
+        .at(node.span)
+        .did_you_mean(key, known)
 }
 
 /// Reads one of the shared keywords; false where the key is not one.
@@ -1193,9 +1379,12 @@ fn vars_of(node: &Node) -> Loaded<Dict> {
     };
     for map in maps.into_iter().filter(|node| !node.is_null()) {
         let Some(mapping) = map.as_mapping() else {
-            return Err(Diag::error("E0150", "Vars in a playbook must be specified as a dictionary, or a list of dictionaries")
-                .at(map.span)
-                .label(format!("found {}", map.describe())));
+            return Err(Diag::error(
+                "E0150",
+                "Vars in a playbook must be specified as a dictionary, or a list of dictionaries",
+            )
+            .at(map.span)
+            .label(format!("found {}", map.describe())));
         };
         for (key, entry) in mapping.iter() {
             match key.as_str() {
@@ -1204,9 +1393,12 @@ fn vars_of(node: &Node) -> Loaded<Dict> {
                 }
                 _ => {
                     let shown = entry.key.as_scalar().map(|s| s.text().to_owned()).unwrap_or_default();
-                    return Err(Diag::error("E0151", format!("Invalid variable name in vars specified: '{shown}'"))
-                        .at(entry.key.span)
-                        .label("letters, digits and underscores, not starting with a digit"));
+                    return Err(Diag::error(
+                        "E0151",
+                        format!("Invalid variable name in vars specified: '{shown}'"),
+                    )
+                    .at(entry.key.span)
+                    .label("letters, digits and underscores, not starting with a digit"));
                 }
             }
         }
@@ -1217,9 +1409,9 @@ fn vars_of(node: &Node) -> Loaded<Dict> {
 /// A valid variable name: a Python identifier that is no keyword.
 pub fn is_identifier(name: &str) -> bool {
     const KEYWORDS: [&str; 35] = [
-        "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
-        "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal",
-        "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
+        "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
+        "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in",
+        "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
     ];
     let mut chars = name.chars();
     chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
@@ -1246,10 +1438,16 @@ fn tags_of(node: &Node) -> Loaded<Vec<Str>> {
     for item in items {
         match item {
             Value::Str(text) if text.is_template() => tags.push(text),
-            Value::Str(text) => tags.extend(text.split(',').map(|t| carry(&text, t.trim())).filter(|t| !t.is_empty())),
+            Value::Str(text) => {
+                tags.extend(text.split(',').map(|t| carry(&text, t.trim())).filter(|t| !t.is_empty()))
+            }
             Value::Int(number) => tags.push(Str::from(number.to_string())),
             other => {
-                return Err(Diag::error("E0153", format!("tags must be specified as a list of text, found {}", other.type_name())).at(node.span));
+                return Err(Diag::error(
+                    "E0153",
+                    format!("tags must be specified as a list of text, found {}", other.type_name()),
+                )
+                .at(node.span));
             }
         }
     }
@@ -1273,13 +1471,17 @@ fn words_of(node: &Node) -> Loaded<Vec<String>> {
         .into_iter()
         .map(|value| match value {
             Value::Str(text) => Ok(text.as_str().to_owned()),
-            other => Err(Diag::error("E0154", format!("expected a list of names, found {}", other.type_name())).at(node.span)),
+            other => {
+                Err(Diag::error("E0154", format!("expected a list of names, found {}", other.type_name()))
+                    .at(node.span))
+            }
         })
         .collect()
 }
 
 fn loop_control_of(node: &Node) -> Loaded<LoopControl> {
-    const KEYS: [&str; 7] = ["loop_var", "index_var", "label", "pause", "extended", "extended_allitems", "break_when"];
+    const KEYS: [&str; 7] =
+        ["loop_var", "index_var", "label", "pause", "extended", "extended_allitems", "break_when"];
     let mut control = LoopControl::default();
     let Some(mapping) = node.as_mapping() else {
         return Err(Diag::error("E0155", "the `loop_control` value must be specified as a dictionary and cannot be a variable itself (though it can contain variables)").at(node.span));
@@ -1304,7 +1506,11 @@ fn prompts_of(node: &Node) -> Loaded<Vec<VarsPrompt>> {
     let mut prompts = Vec::new();
     for item in sequence(node, "vars_prompt")? {
         let Some(mapping) = item.as_mapping() else {
-            return Err(Diag::error("E0156", "Invalid vars_prompt data structure, expected a list of mappings").at(item.span));
+            return Err(Diag::error(
+                "E0156",
+                "Invalid vars_prompt data structure, expected a list of mappings",
+            )
+            .at(item.span));
         };
         let text = |key: &str| mapping.get(key).and_then(Node::as_str).map(str::to_owned);
         let flag = |key: &str, otherwise: bool| {
@@ -1319,7 +1525,9 @@ fn prompts_of(node: &Node) -> Loaded<Vec<VarsPrompt>> {
             }
         }
         let Some(name) = mapping.get("name").and_then(Node::as_text) else {
-            return Err(Diag::error("E0156", "Invalid vars_prompt data structure, missing 'name' key").at(item.span));
+            return Err(
+                Diag::error("E0156", "Invalid vars_prompt data structure, missing 'name' key").at(item.span)
+            );
         };
         prompts.push(VarsPrompt {
             name: name.clone(),
@@ -1348,9 +1556,12 @@ fn merge_args(task: &mut Task, node: &Node) -> Loaded<()> {
             Arc::make_mut(args).insert("_variable_params", Value::Str(text));
         }
         _ => {
-            return Err(Diag::error("E0144", "Complex args must be a dictionary or variable string ('{{ var }}')")
-                .at(node.span)
-                .label(format!("found {}", node.describe())));
+            return Err(Diag::error(
+                "E0144",
+                "Complex args must be a dictionary or variable string ('{{ var }}')",
+            )
+            .at(node.span)
+            .label(format!("found {}", node.describe())));
         }
     }
     Ok(())
@@ -1358,7 +1569,9 @@ fn merge_args(task: &mut Task, node: &Node) -> Loaded<()> {
 
 fn cannot_read(path: &Path, error: &std::io::Error) -> Diag {
     let diag = Diag::error("E0101", format!("cannot read {}: {}", path.display(), plain_io(error)));
-    let names = path.parent().and_then(|dir| std::fs::read_dir(if dir.as_os_str().is_empty() { Path::new(".") } else { dir }).ok());
+    let names = path.parent().and_then(|dir| {
+        std::fs::read_dir(if dir.as_os_str().is_empty() { Path::new(".") } else { dir }).ok()
+    });
     match (path.file_name(), names) {
         (Some(name), Some(entries)) => {
             let names = entries.filter_map(Result::ok).map(|e| e.file_name().to_string_lossy().into_owned());

@@ -59,7 +59,8 @@ impl Ansible {
 
     fn banner(&self, text: &str) {
         let text = text.trim();
-        let width = text.chars().map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(0)).sum::<usize>();
+        let width =
+            text.chars().map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(0)).sum::<usize>();
         let stars = self.look.columns.saturating_sub(width).max(3);
         display::out(&format!("\n{text} {}", "*".repeat(stars)));
     }
@@ -117,7 +118,11 @@ impl Ansible {
     fn details(&self, result: &Dict) -> String {
         let always = result.get("_ansible_verbose_always").is_some_and(Value::is_truthy);
         let never = result.get("_ansible_verbose_override").is_some_and(Value::is_truthy);
-        if (self.manner.verbosity > 0 || always) && !never { format!(" => {}", self.dump(result, false)) } else { String::new() }
+        if (self.manner.verbosity > 0 || always) && !never {
+            format!(" => {}", self.dump(result, false))
+        } else {
+            String::new()
+        }
     }
 
     fn warnings(&mut self, result: &Dict) {
@@ -193,7 +198,10 @@ impl Ansible {
     }
 
     fn result(&mut self, step: &Step, outcome: &Outcome, looped: bool) {
-        if matches!(step.module(), "include_tasks" | "include_role") && outcome.status == Status::Ok && !looped {
+        if matches!(step.module(), "include_tasks" | "include_role")
+            && outcome.status == Status::Ok
+            && !looped
+        {
             return;
         }
         match outcome.status {
@@ -204,7 +212,11 @@ impl Ansible {
                     return;
                 }
                 self.show_diff(outcome);
-                let (word, tone) = if outcome.status == Status::Changed { ("changed", Tone::Changed) } else { ("ok", Tone::Ok) };
+                let (word, tone) = if outcome.status == Status::Changed {
+                    ("changed", Tone::Changed)
+                } else {
+                    ("ok", Tone::Ok)
+                };
                 if word == "ok" && !self.manner.show_ok {
                     return;
                 }
@@ -217,7 +229,10 @@ impl Ansible {
                 if self.manner.show_skipped {
                     let mut result = (*outcome.result).clone();
                     clean(&mut result, step);
-                    self.line(Tone::Skipped, &format!("skipping: [{}]{}", Self::host(outcome), self.details(&result)));
+                    self.line(
+                        Tone::Skipped,
+                        &format!("skipping: [{}]{}", Self::host(outcome), self.details(&result)),
+                    );
                 }
             }
         }
@@ -248,8 +263,14 @@ impl Ansible {
             Status::Ok | Status::Changed => {
                 self.warnings(&outcome.result);
                 self.show_diff(outcome);
-                let (word, tone) = if outcome.status == Status::Changed { ("changed", Tone::Changed) } else { ("ok", Tone::Ok) };
-                if word == "ok" && !self.manner.show_ok || matches!(step.module(), "include_tasks" | "include_role") {
+                let (word, tone) = if outcome.status == Status::Changed {
+                    ("changed", Tone::Changed)
+                } else {
+                    ("ok", Tone::Ok)
+                };
+                if word == "ok" && !self.manner.show_ok
+                    || matches!(step.module(), "include_tasks" | "include_role")
+                {
                     return;
                 }
                 self.line(tone, &format!("{word}: [{host}] => (item={label}){}", self.details(&result)));
@@ -261,7 +282,15 @@ impl Ansible {
 /// What `debug` shows, and what no output shows.
 fn clean(result: &mut Dict, step: &Step) {
     if step.module() == "debug" {
-        for key in ["changed", "failed", "skipped", "skipped_reason", "failed_when_result", "ansible_loop_var", "item"] {
+        for key in [
+            "changed",
+            "failed",
+            "skipped",
+            "skipped_reason",
+            "failed_when_result",
+            "ansible_loop_var",
+            "item",
+        ] {
             if key == "failed" && result.get("failed").is_some_and(Value::is_truthy) {
                 continue;
             }
@@ -329,18 +358,25 @@ impl Reader for Ansible {
         match event {
             Event::PlaybookStarted { path, plays } => {
                 if self.manner.verbosity > 1 {
-                    let name = std::path::Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    let name = std::path::Path::new(path)
+                        .file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned();
                     self.banner(&format!("PLAYBOOK: {name}"));
                     display::out(&format!("{plays} plays in {path}"));
                 }
             }
             Event::PlayStarted { name, check } => {
                 let marker = if *check && self.manner.check_markers { " [CHECK MODE]" } else { "" };
-                let text = if name.is_empty() { format!("PLAY{marker}") } else { format!("PLAY [{name}]{marker}") };
+                let text =
+                    if name.is_empty() { format!("PLAY{marker}") } else { format!("PLAY [{name}]{marker}") };
                 self.waiting = None;
                 self.banner(&text);
             }
-            Event::NoHostsMatched => display::out(&self.look.paint(Tone::Skipped, "skipping: no hosts matched")),
+            Event::NoHostsMatched => {
+                display::out(&self.look.paint(Tone::Skipped, "skipping: no hosts matched"))
+            }
             Event::NoHostsRemaining => self.banner("NO MORE HOSTS LEFT"),
             Event::TaskStarted { step, title, check } => {
                 let prefix = if step.context.handlers { "RUNNING HANDLER" } else { "TASK" };
@@ -356,7 +392,10 @@ impl Reader for Ansible {
                     && let Some(source) = source_of(step.task.span.file)
                 {
                     let path = std::path::absolute(&source.path).unwrap_or_else(|_| source.path.clone());
-                    self.line(Tone::Verbose, &format!("task path: {}:{}", path.display(), step.task.span.line));
+                    self.line(
+                        Tone::Verbose,
+                        &format!("task path: {}:{}", path.display(), step.task.span.line),
+                    );
                 }
             }
             Event::HostStarted { step, host } => {
@@ -367,7 +406,8 @@ impl Reader for Ansible {
             Event::Item { step, label, outcome } => self.item(step, label, outcome),
             Event::Retry { step, left, outcome } => {
                 let title = step.title();
-                let mut text = format!("FAILED - RETRYING: [{}]: {title} ({left} retries left).", Self::host(outcome));
+                let mut text =
+                    format!("FAILED - RETRYING: [{}]: {title} ({left} retries left).", Self::host(outcome));
                 if self.manner.verbosity > 2 {
                     text.push_str(&format!("Result was: {}", self.dump(&outcome.result, false)));
                 }
@@ -376,7 +416,8 @@ impl Reader for Ansible {
             Event::Result { step, looped, outcome } => self.result(step, outcome, *looped),
             Event::Included { what, hosts, label } => {
                 let hosts: Vec<&str> = hosts.iter().map(AsRef::as_ref).collect();
-                let label = label.as_ref().map(|label| format!(" => (item={})", label.as_str())).unwrap_or_default();
+                let label =
+                    label.as_ref().map(|label| format!(" => (item={})", label.as_str())).unwrap_or_default();
                 self.line(Tone::Skipped, &format!("included: {what} for {}{label}", hosts.join(", ")));
             }
             Event::Notified { handler, host } => {
@@ -433,7 +474,11 @@ impl Reader for Ansible {
                     self.banner("CUSTOM STATS: ");
                     for (key, value) in &recap.custom {
                         let style = JsonStyle { sort_keys: true, ascii: false, ..JsonStyle::default() };
-                        let name = if key.as_str() == Some("_run") { "RUN".to_owned() } else { key.json_text().into_owned() };
+                        let name = if key.as_str() == Some("_run") {
+                            "RUN".to_owned()
+                        } else {
+                            key.json_text().into_owned()
+                        };
                         display::out(&format!("\t{name}: {}", style.write(value).replace('\n', "")));
                     }
                     display::out("");

@@ -28,8 +28,11 @@ fn one(diff: &Dict) -> String {
     if let (Some(before), Some(after)) = (diff.get("before"), diff.get("after")) {
         let text = |value: &Value| match value {
             Value::Dict(_) | Value::List(_) => {
-                let style =
-                    quorate_value::JsonStyle { indent: Some(4), sort_keys: true, ..quorate_value::JsonStyle::default() };
+                let style = quorate_value::JsonStyle {
+                    indent: Some(4),
+                    sort_keys: true,
+                    ..quorate_value::JsonStyle::default()
+                };
                 style.write(value) + "\n"
             }
             Value::Null => String::new(),
@@ -40,7 +43,8 @@ fn one(diff: &Dict) -> String {
             Some(value) if !value.is_null() => format!("{word}: {}", str_of(value)),
             _ => word.to_owned(),
         };
-        let unified = unified(&before, &after, &header("before_header", "before"), &header("after_header", "after"));
+        let unified =
+            unified(&before, &after, &header("before_header", "before"), &header("after_header", "after"));
         if !unified.is_empty() {
             out.push_str(&unified);
             out.push('\n');

@@ -44,7 +44,9 @@ impl Look {
         use std::io::IsTerminal as _;
         let terminal = std::io::stdout().is_terminal();
         let columns = terminal
-            .then(|| rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col)))
+            .then(|| {
+                rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col))
+            })
             .flatten()
             .unwrap_or(0);
         Look { colour: force || (terminal && !no_colour), columns: columns.saturating_sub(1).max(79) }
@@ -64,7 +66,8 @@ impl Look {
         if !self.colour {
             return text.to_owned();
         }
-        let painted: Vec<String> = text.split('\n').map(|line| format!("\x1b[{code}m{line}\x1b[0m")).collect();
+        let painted: Vec<String> =
+            text.split('\n').map(|line| format!("\x1b[{code}m{line}\x1b[0m")).collect();
         painted.join("\n")
     }
 }

@@ -21,8 +21,15 @@ impl Minimal {
         let shown: Dict = result
             .iter()
             .filter(|(key, _)| {
-                let hidden = key.as_str().is_some_and(|k| k.starts_with("_ansible_") || k == "exception" || k == "failed" || k == "_cause" || k == "warnings");
-                let verbose = key.as_str().is_some_and(|k| k == "invocation" || k == "diff") && self.manner.verbosity < 3;
+                let hidden = key.as_str().is_some_and(|k| {
+                    k.starts_with("_ansible_")
+                        || k == "exception"
+                        || k == "failed"
+                        || k == "_cause"
+                        || k == "warnings"
+                });
+                let verbose = key.as_str().is_some_and(|k| k == "invocation" || k == "diff")
+                    && self.manner.verbosity < 3;
                 !hidden && !verbose
             })
             .map(|(k, v)| (k.clone(), v.clone()))
@@ -59,10 +66,14 @@ impl Minimal {
             let word = word.trim_end_matches('!');
             if self.one_line {
                 let joined = |t: &str| t.replace('\n', "\\n").replace('\r', "\\r");
-                let err = if stderr.is_empty() { String::new() } else { format!(" (stderr) {}", joined(&stderr)) };
+                let err =
+                    if stderr.is_empty() { String::new() } else { format!(" (stderr) {}", joined(&stderr)) };
                 format!("{host} | {word} | rc={rc} | (stdout) {}{err}", joined(&stdout))
             } else {
-                let parts: Vec<&str> = [stdout.as_str(), stderr.as_str(), msg.as_str()].into_iter().filter(|t| !t.is_empty()).collect();
+                let parts: Vec<&str> = [stdout.as_str(), stderr.as_str(), msg.as_str()]
+                    .into_iter()
+                    .filter(|t| !t.is_empty())
+                    .collect();
                 format!("{host} | {word} | rc={rc} >>\n{}", parts.join("\n"))
             }
         } else {

@@ -5,9 +5,9 @@
 //! **Invariant:** a reader never decides anything, and has no way back into the run.
 
 mod ansible;
-mod minimal;
-pub mod display;
 pub mod diff;
+pub mod display;
+mod minimal;
 
 pub use ansible::{Ansible, Manner, origin};
 pub use minimal::Minimal;

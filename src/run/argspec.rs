@@ -32,7 +32,9 @@ fn kind(name: &str) -> Option<Kind> {
 }
 
 fn level(spec: &Dict, given: &Dict, inside: &mut Vec<String>, errors: &mut Vec<String>) {
-    let suffix = |inside: &[String]| if inside.is_empty() { String::new() } else { format!(" found in {}", inside.join(" -> ")) };
+    let suffix = |inside: &[String]| {
+        if inside.is_empty() { String::new() } else { format!(" found in {}", inside.join(" -> ")) }
+    };
     let mut missing: Vec<String> = Vec::new();
     for (key, options) in spec {
         let name = key.json_text().into_owned();
@@ -89,7 +91,11 @@ fn level(spec: &Dict, given: &Dict, inside: &mut Vec<String>, errors: &mut Vec<S
             let bad: Vec<String> = items.iter().filter(|item| !choices.contains(item)).map(str_of).collect();
             if !bad.is_empty() {
                 let word = if kind == Kind::List { "one or more of" } else { "one of" };
-                errors.push(format!("value of {name} must be {word}: {shown}, got: {}{}", bad.join(", "), suffix(inside)));
+                errors.push(format!(
+                    "value of {name} must be {word}: {shown}, got: {}{}",
+                    bad.join(", "),
+                    suffix(inside)
+                ));
             }
         }
         if let Some(inner) = options.get("options").and_then(Value::as_dict) {
@@ -101,8 +107,16 @@ fn level(spec: &Dict, given: &Dict, inside: &mut Vec<String>, errors: &mut Vec<S
                     .filter(|k| !inner.contains_key(k))
                     .collect();
                 if !unknown.is_empty() {
-                    let known = inner.keys().map(|k| k.json_text().into_owned()).collect::<Vec<_>>().join(", ");
-                    errors.push(format!("{}. Supported parameters include: {known}.", unknown.iter().map(|k| format!("{}.{k}", inside.join("."))).collect::<Vec<_>>().join(", ")));
+                    let known =
+                        inner.keys().map(|k| k.json_text().into_owned()).collect::<Vec<_>>().join(", ");
+                    errors.push(format!(
+                        "{}. Supported parameters include: {known}.",
+                        unknown
+                            .iter()
+                            .map(|k| format!("{}.{k}", inside.join(".")))
+                            .collect::<Vec<_>>()
+                            .join(", ")
+                    ));
                 }
                 level(inner, item, inside, errors);
             }

@@ -166,7 +166,9 @@ impl Cursor {
 /// The position of a marker, from `from` on; the end of the program where there is none.
 fn find(program: &Program, from: usize, marker: &Node) -> usize {
     let same = |node: &Node| match (node, marker) {
-        (Node::Rescue(a), Node::Rescue(b)) | (Node::Always(a), Node::Always(b)) | (Node::Close(a), Node::Close(b)) => a == b,
+        (Node::Rescue(a), Node::Rescue(b))
+        | (Node::Always(a), Node::Always(b))
+        | (Node::Close(a), Node::Close(b)) => a == b,
         _ => false,
     };
     // a step that fails stands before the markers of every block around it, a marker at most at `from` itself

@@ -39,9 +39,16 @@ pub(super) struct Part {
 pub(super) fn group(wishes: Vec<Wish>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for wish in wishes {
-        let include = ["_raw_params", "name"].iter().find_map(|key| wish.expand.args.get(key)).map(str_of).unwrap_or_default();
+        let include = ["_raw_params", "name"]
+            .iter()
+            .find_map(|key| wish.expand.args.get(key))
+            .map(str_of)
+            .unwrap_or_default();
         let same = groups.iter_mut().find(|group| {
-            group.step.id == wish.step.id && group.args == wish.expand.args && group.locals == wish.expand.locals && !group.hosts.contains(&wish.host)
+            group.step.id == wish.step.id
+                && group.args == wish.expand.args
+                && group.locals == wish.expand.locals
+                && !group.hosts.contains(&wish.host)
         });
         match same {
             Some(group) => group.hosts.push(wish.host),
@@ -83,11 +90,13 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
     let around = Around {
         dir: step.dir(),
         role_dir: role.map(|role| role.role.path.clone()),
-        parents: role.map(|role| {
-            let mut parents = role.parents.clone();
-            parents.push(role.clone());
-            parents
-        }).unwrap_or_default(),
+        parents: role
+            .map(|role| {
+                let mut parents = role.parents.clone();
+                parents.push(role.clone());
+                parents
+            })
+            .unwrap_or_default(),
         vars: vec![step.task.vars.clone(), batch.vars.vars.clone()],
         handlers: context.handlers,
         collections: context.keywords.collections.as_deref().cloned().unwrap_or_default(),
@@ -95,10 +104,14 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
     if step.module() == "include_tasks" {
         let wanted = group.include.trim();
         let Some(path) = loader.find_tasks(wanted, &around) else {
-            let base = std::path::absolute(around.dir.join(wanted)).unwrap_or_else(|_| around.dir.join(wanted));
-            return Err(Diag::error("E0230", format!("Could not find or access '{}' on the Ansible Controller.", base.display()))
-                .at(step.task.span)
-                .did_you_mean(wanted, yaml_names(&around.dir)));
+            let base =
+                std::path::absolute(around.dir.join(wanted)).unwrap_or_else(|_| around.dir.join(wanted));
+            return Err(Diag::error(
+                "E0230",
+                format!("Could not find or access '{}' on the Ansible Controller.", base.display()),
+            )
+            .at(step.task.span)
+            .did_you_mean(wanted, yaml_names(&around.dir)));
         };
         let entries = loader.task_file(&path, &around)?;
         let program = flatten(&entries, &context, &runner.tags, &render_tags);
@@ -124,9 +137,16 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
     let mut program = flatten(&wrapped, &context, &runner.tags, &render_tags);
     if flag("allow_duplicates").unwrap_or(true) {
         // an included role runs each time it is asked for
-        program.retain(|slot| !matches!(&slot.node, crate::plan::Node::RoleEnd(role) if role.identity == used.identity));
+        program.retain(
+            |slot| !matches!(&slot.node, crate::plan::Node::RoleEnd(role) if role.identity == used.identity),
+        );
     }
-    let handler_context = Context { handlers: true, role: Some(used.clone()), keywords: batch.base.keywords.clone(), ..Context::default() };
+    let handler_context = Context {
+        handlers: true,
+        role: Some(used.clone()),
+        keywords: batch.base.keywords.clone(),
+        ..Context::default()
+    };
     let handlers = flatten(&used.handlers, &handler_context, &runner.tags, &render_tags);
     let what = wanted;
     Ok(Part { what, program, handlers })
@@ -139,7 +159,9 @@ fn batch_host(batch: &Batch, group: &Group) -> Arc<str> {
 /// `apply:` keywords (and variables) for everything included.
 fn applied(apply: &Value, step: &Step) -> Result<(Keywords, Option<Dict>), Diag> {
     let Value::Dict(entries) = apply else {
-        return Err(Diag::error("E0231", "Expected a dict for apply but got something else").at(step.task.span));
+        return Err(
+            Diag::error("E0231", "Expected a dict for apply but got something else").at(step.task.span)
+        );
     };
     let mut keywords = Keywords::default();
     let mut vars = None;
@@ -155,7 +177,12 @@ fn applied(apply: &Value, step: &Step) -> Result<(Keywords, Option<Dict>), Diag>
             continue;
         }
         match name.as_ref() {
-            "tags" => keywords.tags = list(value).iter().flat_map(|v| str_of(v).split(',').map(|t| Str::new(t.trim())).collect::<Vec<_>>()).collect(),
+            "tags" => {
+                keywords.tags = list(value)
+                    .iter()
+                    .flat_map(|v| str_of(v).split(',').map(|t| Str::new(t.trim())).collect::<Vec<_>>())
+                    .collect()
+            }
             "when" => keywords.when = list(&value.trusted()),
             "environment" => keywords.environment = list(value),
             "module_defaults" => keywords.module_defaults = list(value),

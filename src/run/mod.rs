@@ -3,14 +3,14 @@
 //! **Invariant:** this room prints nothing (it tells events) and makes no choice that the playbook or a live fact did not make.
 
 pub mod actions;
-mod argspec;
+pub mod argspec;
 mod cursor;
 mod expand;
 mod guard;
 mod outbox;
 mod play;
 pub mod target;
-mod task;
+pub mod task;
 
 pub use guard::Guard;
 pub use play::{Playbook, Runner};

@@ -4,11 +4,11 @@
 //!
 //! **Invariant:** a host starts a step only when every host of the batch has come to the last gate in front of it.
 
+use super::Run;
 use super::cursor::{Cursor, Fate, Health, step_at};
 use super::expand;
 use super::outbox::Outbox;
 use super::task::{self, Done, Effect, registered, shown};
-use super::Run;
 use crate::diag::Diag;
 use crate::plan::program::implicit_step;
 use crate::plan::{Context, Gate, Node, Program, Slot, Step, StepId, TagFilter, flatten, gates};
@@ -43,7 +43,7 @@ pub struct Runner {
 }
 
 pub(super) enum Message {
-    Event(usize, StepId, Event),
+    Event(StepId, Event),
     Done(usize, Arc<Step>, Box<Done>),
 }
 
@@ -83,7 +83,12 @@ type Sender = mpsc::UnboundedSender<Message>;
 
 impl Runner {
     /// A runner for one command.
-    pub fn new(run: Arc<Run>, tags: TagFilter, limit: Option<quorate_inventory::Limit>, start_at: Option<String>) -> Self {
+    pub fn new(
+        run: Arc<Run>,
+        tags: TagFilter,
+        limit: Option<quorate_inventory::Limit>,
+        start_at: Option<String>,
+    ) -> Self {
         Runner {
             run,
             tags,
@@ -145,11 +150,15 @@ impl Runner {
         for warning in &selection.warnings {
             self.run.tell(Event::Warning(warning.to_string()));
         }
-        let mut names: Vec<Arc<str>> = selection.hosts.iter().map(|id| inventory.host_name(*id).clone()).collect();
+        let mut names: Vec<Arc<str>> =
+            selection.hosts.iter().map(|id| inventory.host_name(*id).clone()).collect();
         drop(inventory);
         let order = match &play.order {
             None => "inventory".to_owned(),
-            Some(value) => str_of(&render::value(scope, value).map_err(|e| Diag::error("E0200", e.to_string()).at(play.span))?),
+            Some(value) => str_of(
+                &render::value(scope, value)
+                    .map_err(|e| Diag::error("E0200", e.to_string()).at(play.span))?,
+            ),
         };
         match order.as_str() {
             "inventory" | "None" => {}
@@ -171,7 +180,10 @@ impl Runner {
             other => {
                 return Err(Diag::error("E0201", format!("'{other}' is no order of hosts"))
                     .at(play.span)
-                    .did_you_mean(other, ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"]));
+                    .did_you_mean(
+                        other,
+                        ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"],
+                    ));
             }
         }
         let matched = !names.is_empty();
@@ -192,9 +204,16 @@ impl Runner {
                 Value::List(items) => items.iter().map(str_of).collect::<Vec<_>>().join(","),
                 other => str_of(other),
             },
-            |name| render::value(&scope, &Value::Str(name.clone())).map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v)),
+            |name| {
+                render::value(&scope, &Value::Str(name.clone()))
+                    .map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v))
+            },
         );
-        let check = play.keywords.get(Kw::CheckMode).and_then(Value::to_bool_loose).unwrap_or(self.run.shared.options.check);
+        let check = play
+            .keywords
+            .get(Kw::CheckMode)
+            .and_then(Value::to_bool_loose)
+            .unwrap_or(self.run.shared.options.check);
         if hosts.is_empty() {
             if matched {
                 // everybody has failed before
@@ -210,7 +229,11 @@ impl Runner {
         for size in sizes {
             let (batch, after) = rest.split_at(size.min(rest.len()));
             rest = after;
-            let batch: Vec<Arc<str>> = batch.iter().filter(|h| !self.failed.contains(*h) && !self.unreachable.contains(*h)).cloned().collect();
+            let batch: Vec<Arc<str>> = batch
+                .iter()
+                .filter(|h| !self.failed.contains(*h) && !self.unreachable.contains(*h))
+                .cloned()
+                .collect();
             if batch.is_empty() {
                 continue;
             }
@@ -260,7 +283,9 @@ impl Runner {
     }
 
     fn flush_notices(&self) {
-        let notices = std::mem::take(&mut *self.run.shared.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let notices = std::mem::take(
+            &mut *self.run.shared.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
         for notice in notices {
             self.run.tell(notice);
         }
@@ -311,10 +336,15 @@ impl Runner {
                 }
                 if !found && undefined.is_none() {
                     let span = task::span_of(entry, play.span);
-                    return Err(Diag::error("E0202", format!("vars file {missing} was not found")).at(span).label("listed in `vars_files`"));
+                    return Err(Diag::error("E0202", format!("vars file {missing} was not found"))
+                        .at(span)
+                        .label("listed in `vars_files`"));
                 }
             }
-            vars.host_files.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(host.clone(), Arc::new(all));
+            vars.host_files
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .insert(host.clone(), Arc::new(all));
         }
         Ok(())
     }
@@ -345,12 +375,15 @@ impl Runner {
             let at = program.iter().position(|slot| match &slot.node {
                 Node::Step(step) => {
                     let title = step.title();
-                    title == *name || step.task.name.as_ref().is_some_and(|n| n.as_str() == name) || quorate_agent::system::glob::fnmatch(&title, name)
+                    title == *name
+                        || step.task.name.as_ref().is_some_and(|n| n.as_str() == name)
+                        || quorate_agent::system::glob::fnmatch(&title, name)
                 }
                 _ => false,
             });
             if let Some(at) = at {
-                let keep: Program = program.drain(..at).filter(|slot| matches!(slot.node, Node::Open(_))).collect();
+                let keep: Program =
+                    program.drain(..at).filter(|slot| matches!(slot.node, Node::Open(_))).collect();
                 program.splice(0..0, keep);
             }
         }
@@ -373,7 +406,10 @@ impl Runner {
         }
         handler_slots.extend(flatten(&play.handlers, &handler_context, &self.tags, &render_tags));
         let strategy = match &play.strategy {
-            Some(value) => str_of(&render::value(&scope, value).map_err(|e| Diag::error("E0203", e.to_string()).at(play.span))?),
+            Some(value) => str_of(
+                &render::value(&scope, value)
+                    .map_err(|e| Diag::error("E0203", e.to_string()).at(play.span))?,
+            ),
             None => settings.text("DEFAULT_STRATEGY").to_owned(),
         };
         let short = strategy.rsplit('.').next().unwrap_or(&strategy);
@@ -389,16 +425,18 @@ impl Runner {
                     .did_you_mean(other, ["linear", "free", "host_pinned", "debug"]));
             }
         };
-        let max_fail = match &play.max_fail_percentage {
-            None => None,
-            Some(value) => {
-                let value = render::value(&scope, value).map_err(|e| Diag::error("E0204", e.to_string()).at(play.span))?;
-                let text = str_of(&value);
-                Some(text.trim().trim_end_matches('%').parse::<f64>().map_err(|_| {
-                    Diag::error("E0204", format!("`{text}` is no percentage")).at(play.span)
-                })?)
-            }
-        };
+        let max_fail =
+            match &play.max_fail_percentage {
+                None => None,
+                Some(value) => {
+                    let value = render::value(&scope, value)
+                        .map_err(|e| Diag::error("E0204", e.to_string()).at(play.span))?;
+                    let text = str_of(&value);
+                    Some(text.trim().trim_end_matches('%').parse::<f64>().map_err(|_| {
+                        Diag::error("E0204", format!("`{text}` is no percentage")).at(play.span)
+                    })?)
+                }
+            };
         let force_handlers = match &play.force_handlers {
             Some(value) => value.to_bool_loose().unwrap_or(false),
             None => self.run.shared.options.force_handlers || settings.flag("DEFAULT_FORCE_HANDLERS"),
@@ -435,7 +473,11 @@ impl Runner {
         Ok(batch)
     }
 
-    pub(super) fn tag_renderer(&self, vars: &Arc<PlayVars>, host: &Arc<str>) -> impl Fn(&[Str], &Context) -> Vec<String> + use<> {
+    pub(super) fn tag_renderer(
+        &self,
+        vars: &Arc<PlayVars>,
+        host: &Arc<str>,
+    ) -> impl Fn(&[Str], &Context) -> Vec<String> + use<> {
         let (shared, vars, host) = (self.run.shared.clone(), vars.clone(), host.clone());
         move |tags: &[Str], context: &Context| {
             let mut out: Vec<String> = Vec::with_capacity(tags.len());
@@ -465,8 +507,15 @@ impl Runner {
     /// Names of variables whose text leads to other hosts' state, through any number of steps.
     fn tainted(&self, vars: &PlayVars, hosts: &[Arc<str>]) -> HashSet<String> {
         let mut tainted = HashSet::new();
-        let read = |lock: &std::sync::RwLock<Arc<Dict>>| lock.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let mut layers = vec![read(&vars.role_defaults), read(&vars.role_vars), vars.vars.clone(), self.run.shared.extra.clone()];
+        let read = |lock: &std::sync::RwLock<Arc<Dict>>| {
+            lock.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        };
+        let mut layers = vec![
+            read(&vars.role_defaults),
+            read(&vars.role_vars),
+            vars.vars.clone(),
+            self.run.shared.extra.clone(),
+        ];
         if let Some(host) = hosts.first() {
             layers.push(self.run.shared.host_inventory(host));
         }
@@ -512,7 +561,11 @@ impl Runner {
                 None if !setting.is_empty() => {
                     let text = self.run.shared.settings.text(setting);
                     if !text.is_empty() {
-                        let value: Value = if name == "gather_subset" { text.split(',').map(|w| Value::from(w.trim())).collect() } else { Value::from(text) };
+                        let value: Value = if name == "gather_subset" {
+                            text.split(',').map(|w| Value::from(w.trim())).collect()
+                        } else {
+                            Value::from(text)
+                        };
                         args.insert(name, value);
                     }
                 }
@@ -566,7 +619,11 @@ impl Runner {
         loop {
             let host = &mut batch.hosts[index];
             let handlers_only = host.health == Health::Failed && batch.force_handlers;
-            if host.busy || host.waits || host.at >= batch.program.len() || !(host.health == Health::Well || handlers_only) {
+            if host.busy
+                || host.waits
+                || host.at >= batch.program.len()
+                || !(host.health == Health::Well || handlers_only)
+            {
                 return moved;
             }
             let slot = &batch.program[host.at];
@@ -596,7 +653,9 @@ impl Runner {
                         None => handlers_only,
                     };
                     let again = step.context.role.as_ref().is_some_and(|role| {
-                        !step.context.handlers && !role.role.allow_duplicates && host.roles_done.contains(&role.identity)
+                        !step.context.handlers
+                            && !role.role.allow_duplicates
+                            && host.roles_done.contains(&role.identity)
                     });
                     if !(for_others || unwanted || again) {
                         return moved;
@@ -613,12 +672,23 @@ impl Runner {
         let waiting: Vec<usize> = (0..batch.hosts.len())
             .filter(|i| {
                 let host = &batch.hosts[*i];
-                takes_part(batch, host) && !host.busy && matches!(batch.program.get(host.at).map(|s| &s.node), Some(Node::Flush))
+                takes_part(batch, host)
+                    && !host.busy
+                    && matches!(batch.program.get(host.at).map(|s| &s.node), Some(Node::Flush))
             })
             .collect();
         let Some(&first) = waiting.first() else { return false };
-        let at = if batch.free { batch.hosts[first].at } else { waiting.iter().map(|i| batch.hosts[*i].at).min().expect("somebody waits") };
-        if !batch.free && batch.hosts.iter().any(|host| takes_part(batch, host) && (host.at < at || (host.at == at && host.busy))) {
+        let at = if batch.free {
+            batch.hosts[first].at
+        } else {
+            waiting.iter().map(|i| batch.hosts[*i].at).min().expect("somebody waits")
+        };
+        if !batch.free
+            && batch
+                .hosts
+                .iter()
+                .any(|host| takes_part(batch, host) && (host.at < at || (host.at == at && host.busy)))
+        {
             return false;
         }
         let here: Vec<usize> = waiting.into_iter().filter(|i| batch.hosts[*i].at == at).collect();
@@ -657,8 +727,13 @@ impl Runner {
             return Ok(false);
         }
         if !batch.free {
-            let at = batch.expansions.iter().filter_map(|wish| position(batch, wish.step.id)).min().unwrap_or(0);
-            if batch.hosts.iter().any(|host| takes_part(batch, host) && (host.busy || host.at <= at) && host.at <= at) {
+            let at =
+                batch.expansions.iter().filter_map(|wish| position(batch, wish.step.id)).min().unwrap_or(0);
+            if batch
+                .hosts
+                .iter()
+                .any(|host| takes_part(batch, host) && host.at <= at)
+            {
                 return Ok(false);
             }
         }
@@ -693,15 +768,22 @@ impl Runner {
                     for index in &group.hosts {
                         let name = batch.hosts[*index].name.clone();
                         let message = diag.one_line();
-                        let result = dict! {"msg" => &message, "failed" => true, "include" => group.include.clone()};
-                        let links = vec![(message, if diag.span.is_known() { diag.span } else { group.step.task.span })];
+                        let result =
+                            dict! {"msg" => &message, "failed" => true, "include" => group.include.clone()};
+                        let links = vec![(
+                            message,
+                            if diag.span.is_known() { diag.span } else { group.step.task.span },
+                        )];
                         let done = Done {
                             status: Status::Failed,
                             result: Arc::new(result),
                             looped: false,
                             ignored: false,
                             effects: Vec::new(),
-                            error: Some(Arc::new(crate::report::ErrorChain { links, help: diag.help.clone() })),
+                            error: Some(Arc::new(crate::report::ErrorChain {
+                                links,
+                                help: diag.help.clone(),
+                            })),
                             delegate: None,
                             notify: Vec::new(),
                             register: None,
@@ -731,7 +813,13 @@ impl Runner {
         }
         let forks = self.run.shared.options.forks.max(1);
         let lowest_at = lowest(batch).unwrap_or(usize::MAX);
-        let next_gate = batch.gates.iter().enumerate().skip(lowest_at.saturating_add(1)).find(|(_, gate)| gate.is_some()).map_or(usize::MAX, |(i, _)| i);
+        let next_gate = batch
+            .gates
+            .iter()
+            .enumerate()
+            .skip(lowest_at.saturating_add(1))
+            .find(|(_, gate)| gate.is_some())
+            .map_or(usize::MAX, |(i, _)| i);
         let mut ready: Vec<(usize, usize)> = (0..batch.hosts.len())
             .filter(|i| {
                 let host = &batch.hosts[*i];
@@ -817,7 +905,10 @@ impl Runner {
         let order: Vec<StepId> = if batch.program.is_empty() {
             Vec::new()
         } else {
-            batch.program[..=end].iter().filter_map(|slot| if let Node::Step(step) = &slot.node { Some(step.id) } else { None }).collect()
+            batch.program[..=end]
+                .iter()
+                .filter_map(|slot| if let Node::Step(step) = &slot.node { Some(step.id) } else { None })
+                .collect()
         };
         for event in batch.outbox.reach(order.into_iter(), now) {
             self.run.tell(event);
@@ -835,14 +926,19 @@ impl Runner {
         let title = match written {
             None => step.title(),
             Some(name) => {
-                let rendered = render::value(&scope, &Value::Str(name.clone())).map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v));
+                let rendered = render::value(&scope, &Value::Str(name.clone()))
+                    .map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v));
                 match &step.context.role {
                     Some(role) => format!("{} : {rendered}", role.role.name),
                     None => rendered,
                 }
             }
         };
-        let check = step.keywords.get(Kw::CheckMode).and_then(Value::to_bool_loose).unwrap_or(self.run.shared.options.check);
+        let check = step
+            .keywords
+            .get(Kw::CheckMode)
+            .and_then(Value::to_bool_loose)
+            .unwrap_or(self.run.shared.options.check);
         let event = Event::TaskStarted { step: step.clone(), title, check };
         self.tell(batch, step.id, event);
     }
@@ -864,7 +960,7 @@ impl Runner {
             let events = {
                 let (sender, step) = (sender.clone(), step.id);
                 move |event: Event| {
-                    sender.send(Message::Event(index, step, event)).ok();
+                    sender.send(Message::Event(step, event)).ok();
                 }
             };
             let done = task::run(&run, &play, &name, &step, rescuing, &events).await;
@@ -874,7 +970,7 @@ impl Runner {
 
     fn receive(&mut self, batch: &mut Batch, message: Message) -> Result<(), Diag> {
         match message {
-            Message::Event(_, step, event) => self.tell(batch, step, event),
+            Message::Event(step, event) => self.tell(batch, step, event),
             Message::Done(index, step, done) => {
                 batch.in_flight -= 1;
                 if let Some(count) = batch.in_step.get_mut(&step.id) {
@@ -893,9 +989,18 @@ impl Runner {
     // ---- results
 
     /// Carries out what a task wants done: registered variables, facts, hosts, includes.
-    fn apply(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, name: &Arc<str>, done: &Done, once: bool) -> Result<(), Diag> {
+    fn apply(
+        &mut self,
+        batch: &mut Batch,
+        index: usize,
+        step: &Arc<Step>,
+        name: &Arc<str>,
+        done: &Done,
+        once: bool,
+    ) -> Result<(), Diag> {
         let shared = self.run.shared.clone();
-        let everybody: Vec<Arc<str>> = if once { batch.hosts.iter().map(|h| h.name.clone()).collect() } else { vec![name.clone()] };
+        let everybody: Vec<Arc<str>> =
+            if once { batch.hosts.iter().map(|h| h.name.clone()).collect() } else { vec![name.clone()] };
         for effect in &done.effects {
             match effect {
                 Effect::Set { host, vars, cacheable } => {
@@ -932,13 +1037,23 @@ impl Runner {
                     let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
                     let mut inventory = shared.inventory_mut();
                     if let Some(id) = inventory.host_id(host) {
-                        inventory.group_by(id, group, &parents).map_err(|e| Diag::error("E0210", e.to_string()).at(step.task.span))?;
+                        inventory
+                            .group_by(id, group, &parents)
+                            .map_err(|e| Diag::error("E0210", e.to_string()).at(step.task.span))?;
                     }
                 }
                 Effect::Expand(expand) => {
-                    let hosts = if once { (0..batch.hosts.len()).filter(|i| takes_part(batch, &batch.hosts[*i])).collect() } else { vec![index] };
+                    let hosts = if once {
+                        (0..batch.hosts.len()).filter(|i| takes_part(batch, &batch.hosts[*i])).collect()
+                    } else {
+                        vec![index]
+                    };
                     for host in hosts {
-                        batch.expansions.push(expand::Wish { host, step: step.clone(), expand: (**expand).clone() });
+                        batch.expansions.push(expand::Wish {
+                            host,
+                            step: step.clone(),
+                            expand: (**expand).clone(),
+                        });
                         batch.hosts[host].waits = true;
                     }
                 }
@@ -977,9 +1092,13 @@ impl Runner {
                     sum.update(new);
                     Value::dict(sum)
                 }
-                (Some(Value::List(old)), Value::List(new), true) => Value::list(old.iter().chain(new.iter()).cloned().collect::<Vec<_>>()),
+                (Some(Value::List(old)), Value::List(new), true) => {
+                    Value::list(old.iter().chain(new.iter()).cloned().collect::<Vec<_>>())
+                }
                 (Some(Value::Int(old)), Value::Int(new), true) => Value::Int(old + new),
-                (Some(Value::Str(old)), Value::Str(new), true) => Value::from(format!("{}{}", old.as_str(), new.as_str())),
+                (Some(Value::Str(old)), Value::Str(new), true) => {
+                    Value::from(format!("{}{}", old.as_str(), new.as_str()))
+                }
                 _ => value.clone(),
             };
             own.insert(name.clone(), merged);
@@ -1050,7 +1169,11 @@ impl Runner {
             // the others take the same way, without having done anything
             let failed = done.status == Status::Failed && !done.ignored;
             for other in 0..batch.hosts.len() {
-                if other != index && takes_part(batch, &batch.hosts[other]) && batch.hosts[other].at == at && !batch.hosts[other].busy {
+                if other != index
+                    && takes_part(batch, &batch.hosts[other])
+                    && batch.hosts[other].at == at
+                    && !batch.hosts[other].busy
+                {
                     if failed {
                         let task = failed_task(step);
                         batch.hosts[other].rescuing.push_back((task, Value::dict(registered(&done.result))));
@@ -1072,7 +1195,9 @@ impl Runner {
 
     fn failed(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, done: &Done) {
         let name = batch.hosts[index].name.clone();
-        batch.hosts[index].rescuing.push_back((failed_task(step), Value::dict(registered(&done.result)).untrusted()));
+        batch.hosts[index]
+            .rescuing
+            .push_back((failed_task(step), Value::dict(registered(&done.result)).untrusted()));
         let fate = batch.hosts[index].fail(&batch.program);
         let changed = done.result.get("changed").is_some_and(Value::is_truthy);
         let counts = self.count(&name);
@@ -1100,8 +1225,10 @@ impl Runner {
     fn refresh_alive(&self, batch: &Batch) {
         let gone = |name: &Arc<str>| self.failed.contains(name) || self.unreachable.contains(name);
         let all = batch.vars.all_hosts.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        let ended: HashSet<&Arc<str>> = batch.hosts.iter().filter(|h| h.health == Health::Ended).map(|h| &h.name).collect();
-        let alive: Vec<Arc<str>> = all.iter().filter(|name| !gone(name) && !ended.contains(name)).cloned().collect();
+        let ended: HashSet<&Arc<str>> =
+            batch.hosts.iter().filter(|h| h.health == Health::Ended).map(|h| &h.name).collect();
+        let alive: Vec<Arc<str>> =
+            all.iter().filter(|name| !gone(name) && !ended.contains(name)).cloned().collect();
         *batch.vars.alive.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(alive);
     }
 
@@ -1111,13 +1238,18 @@ impl Runner {
         let first = batch.hosts[0].name.clone();
         let fatal = self.set(batch, step, &first, Kw::AnyErrorsFatal);
         let over = batch.max_fail.is_some_and(|limit| {
-            let lost = batch.hosts.iter().filter(|h| matches!(h.health, Health::Failed | Health::Unreachable)).count();
+            let lost = batch
+                .hosts
+                .iter()
+                .filter(|h| matches!(h.health, Health::Failed | Health::Unreachable))
+                .count();
             lost as f64 / batch.hosts.len() as f64 * 100.0 > limit
         });
         if !fatal && !over {
             return;
         }
-        let somebody_out = batch.hosts.iter().any(|h| matches!(h.health, Health::Failed | Health::Unreachable));
+        let somebody_out =
+            batch.hosts.iter().any(|h| matches!(h.health, Health::Failed | Health::Unreachable));
         if somebody_out {
             batch.stop = true;
         }
@@ -1161,21 +1293,30 @@ impl Runner {
             .enumerate()
             .map(|(number, handler)| {
                 let scope = TaskScope::new(&self.run.shared, &batch.vars, &name, Some(handler));
-                let text = |value: &Str| render::value(&scope, &Value::Str(value.clone())).map(|v| str_of(&v)).unwrap_or_default();
+                let text = |value: &Str| {
+                    render::value(&scope, &Value::Str(value.clone())).map(|v| str_of(&v)).unwrap_or_default()
+                };
                 let plain = handler.task.name.as_ref().map(text).unwrap_or_default();
                 let full = match &handler.context.role {
                     Some(role) => format!("{} : {plain}", role.role.name),
                     None => plain.clone(),
                 };
-                let listens = handler.task.listen.iter().filter_map(|v| render::value(&scope, v).ok()).flat_map(|v| match v {
-                    Value::List(items) => items.iter().map(str_of).collect::<Vec<_>>(),
-                    other => vec![str_of(&other)],
-                });
+                let listens =
+                    handler.task.listen.iter().filter_map(|v| render::value(&scope, v).ok()).flat_map(|v| {
+                        match v {
+                            Value::List(items) => items.iter().map(str_of).collect::<Vec<_>>(),
+                            other => vec![str_of(&other)],
+                        }
+                    });
                 (number, plain, full, listens.collect())
             })
             .collect();
         // the last handler of a name wins
-        if let Some((number, ..)) = titles.iter().rev().find(|(_, plain, full, _)| !plain.is_empty() && (plain == wanted || full == wanted)) {
+        if let Some((number, ..)) = titles
+            .iter()
+            .rev()
+            .find(|(_, plain, full, _)| !plain.is_empty() && (plain == wanted || full == wanted))
+        {
             found.push(*number);
         }
         let mut seen: HashSet<&str> = HashSet::new();
@@ -1185,13 +1326,22 @@ impl Runner {
             }
         }
         if found.is_empty() {
-            let known: Vec<String> = titles.iter().flat_map(|(_, plain, full, listens)| {
-                let mut all = vec![plain.clone(), full.clone()];
-                all.extend(listens.iter().cloned());
-                all
-            }).filter(|n| !n.is_empty()).collect();
-            let near = quorate_yaml::nearest(wanted, known.iter().map(String::as_str)).first().map(|n| format!(" Did you mean '{n}'?")).unwrap_or_default();
-            let message = format!("The requested handler '{wanted}' was not found in either the main handlers list nor in the listening handlers list.{near}");
+            let known: Vec<String> = titles
+                .iter()
+                .flat_map(|(_, plain, full, listens)| {
+                    let mut all = vec![plain.clone(), full.clone()];
+                    all.extend(listens.iter().cloned());
+                    all
+                })
+                .filter(|n| !n.is_empty())
+                .collect();
+            let near = quorate_yaml::nearest(wanted, known.iter().map(String::as_str))
+                .first()
+                .map(|n| format!(" Did you mean '{n}'?"))
+                .unwrap_or_default();
+            let message = format!(
+                "The requested handler '{wanted}' was not found in either the main handlers list nor in the listening handlers list.{near}"
+            );
             if self.run.shared.settings.flag("ERROR_ON_MISSING_HANDLER") {
                 let text = format!("[ERROR]: {message}\n{}", crate::report::origin(step.task.span));
                 self.run.tell(Event::Refused { text: text.trim_end().to_owned() });
@@ -1228,8 +1378,9 @@ impl Runner {
         let action = render::value(&scope, &written).map(|v| str_of(&v)).unwrap_or_default();
         let holds = |scope: &TaskScope| -> Result<bool, Diag> {
             for condition in &step.keywords.when {
-                let met = render::condition(scope, condition)
-                    .map_err(|e| Diag::error("E0220", e.to_string()).at(task::span_of(condition, step.task.span)))?;
+                let met = render::condition(scope, condition).map_err(|e| {
+                    Diag::error("E0220", e.to_string()).at(task::span_of(condition, step.task.span))
+                })?;
                 if !met {
                     return Ok(false);
                 }
@@ -1239,8 +1390,25 @@ impl Runner {
         let action = action.trim().to_owned();
         if !holds(&scope)? {
             let result = dict! {"changed" => false, "skipped" => true, "skip_reason" => "Conditional result was False"};
-            let outcome = Outcome { host: name.clone(), delegate: None, status: Status::Skipped, result: Arc::new(result), ignored: false, error: None };
-            let told = matches!(action.as_str(), "end_host" | "end_play" | "end_batch" | "end_role" | "clear_facts" | "clear_host_errors" | "reset_connection" | "refresh_inventory");
+            let outcome = Outcome {
+                host: name.clone(),
+                delegate: None,
+                status: Status::Skipped,
+                result: Arc::new(result),
+                ignored: false,
+                error: None,
+            };
+            let told = matches!(
+                action.as_str(),
+                "end_host"
+                    | "end_play"
+                    | "end_batch"
+                    | "end_role"
+                    | "clear_facts"
+                    | "clear_host_errors"
+                    | "reset_connection"
+                    | "refresh_inventory"
+            );
             if told {
                 self.tell(batch, step.id, Event::Result { step: step.clone(), looped: false, outcome });
                 self.count(&name).skipped += 1;
@@ -1275,11 +1443,14 @@ impl Runner {
             }
             "end_role" => {
                 let role = step.context.role.as_ref().map(|role| role.identity);
-                let end = batch.program[at..].iter().position(|slot| matches!(&slot.node, Node::RoleEnd(found) if Some(found.identity) == role));
+                let end = batch.program[at..].iter().position(
+                    |slot| matches!(&slot.node, Node::RoleEnd(found) if Some(found.identity) == role),
+                );
                 match end {
                     Some(offset) => batch.hosts[index].at = at + offset,
                     None => {
-                        return Err(Diag::error("E0221", "Cannot execute 'end_role' from outside of a role").at(step.task.span));
+                        return Err(Diag::error("E0221", "Cannot execute 'end_role' from outside of a role")
+                            .at(step.task.span));
                     }
                 }
             }
@@ -1299,14 +1470,26 @@ impl Runner {
                 let (run, name) = (self.run.clone(), name.clone());
                 tokio::spawn(async move { run.pool.reset(&name).await });
             }
-            "refresh_inventory" => crate::cli::refresh_inventory(&self.run.shared).map_err(|e| Diag::error("E0222", e).at(step.task.span))?,
+            "refresh_inventory" => crate::cli::refresh_inventory(&self.run.shared)
+                .map_err(|e| Diag::error("E0222", e).at(step.task.span))?,
             other => {
                 return Err(Diag::error("E0223", format!("invalid meta action requested: {other}"))
                     .at(step.task.span)
-                    .did_you_mean(other, [
-                        "noop", "flush_handlers", "refresh_inventory", "clear_facts", "clear_host_errors", "end_play", "end_batch",
-                        "end_host", "end_role", "reset_connection",
-                    ]));
+                    .did_you_mean(
+                        other,
+                        [
+                            "noop",
+                            "flush_handlers",
+                            "refresh_inventory",
+                            "clear_facts",
+                            "clear_host_errors",
+                            "end_play",
+                            "end_batch",
+                            "end_host",
+                            "end_role",
+                            "reset_connection",
+                        ],
+                    ));
             }
         }
         Ok(())
@@ -1325,12 +1508,18 @@ fn failed_task(step: &Step) -> Value {
 
 /// Whether a host still walks: well, or failed with handlers to run.
 fn takes_part(batch: &Batch, host: &Cursor) -> bool {
-    host.is_active(&batch.program) || (host.health == Health::Failed && batch.force_handlers && host.at < batch.program.len())
+    host.is_active(&batch.program)
+        || (host.health == Health::Failed && batch.force_handlers && host.at < batch.program.len())
 }
 
 /// The lowest position of any host that takes part.
 fn lowest(batch: &Batch) -> Option<usize> {
-    batch.hosts.iter().filter(|host| takes_part(batch, host) || host.busy).map(|host| host.at - usize::from(host.waits && host.at > 0)).min()
+    batch
+        .hosts
+        .iter()
+        .filter(|host| takes_part(batch, host) || host.busy)
+        .map(|host| host.at - usize::from(host.waits && host.at > 0))
+        .min()
 }
 
 fn position(batch: &Batch, step: StepId) -> Option<usize> {
@@ -1367,7 +1556,8 @@ fn index_handlers(batch: &mut Batch) {
 fn batch_sizes(play: &Play, scope: &TaskScope, hosts: usize) -> Result<Vec<usize>, Diag> {
     let mut sizes = Vec::new();
     for value in &play.serial {
-        let value = render::value(scope, value).map_err(|e| Diag::error("E0206", e.to_string()).at(play.span))?;
+        let value =
+            render::value(scope, value).map_err(|e| Diag::error("E0206", e.to_string()).at(play.span))?;
         let items = match &value {
             Value::List(items) => items.to_vec(),
             one => vec![one.clone()],
@@ -1376,13 +1566,25 @@ fn batch_sizes(play: &Play, scope: &TaskScope, hosts: usize) -> Result<Vec<usize
             let text = str_of(&item);
             let size = match text.trim().strip_suffix('%') {
                 Some(percent) => {
-                    let percent: f64 = percent.trim().parse().map_err(|_| Diag::error("E0206", format!("`{text}` is no batch size")).at(play.span))?;
+                    let percent: f64 = percent.trim().parse().map_err(|_| {
+                        Diag::error("E0206", format!("`{text}` is no batch size")).at(play.span)
+                    })?;
                     ((percent / 100.0) * hosts as f64) as usize
                 }
-                None => text.trim().parse::<i64>().map_err(|_| Diag::error("E0206", format!("`{text}` is no batch size")).at(play.span))?.max(0) as usize,
+                None => text
+                    .trim()
+                    .parse::<i64>()
+                    .map_err(|_| Diag::error("E0206", format!("`{text}` is no batch size")).at(play.span))?
+                    .max(0) as usize,
             };
             // zero means everybody; a percentage below one host means one
-            sizes.push(if text.contains('%') { size.max(1) } else if size == 0 { hosts } else { size });
+            sizes.push(if text.contains('%') {
+                size.max(1)
+            } else if size == 0 {
+                hosts
+            } else {
+                size
+            });
         }
     }
     if sizes.is_empty() {

@@ -52,10 +52,18 @@ pub fn resolve(
     let cli = &run.shared.options.connection;
     let var = |names: &[&str]| -> Result<Option<Value>, Problem> {
         for name in names {
-            let found = if place.locals.contains_key(name) { place.locals.get(name).cloned() } else { place.lookup(name) };
+            let found = if place.locals.contains_key(name) {
+                place.locals.get(name).cloned()
+            } else {
+                place.lookup(name)
+            };
             if let Some(raw) = found {
-                let value = render::value(place, &raw)
-                    .map_err(|e| (format!("Error while resolving value for '{name}': {e}"), super::task::span_of(&raw, step.task.span)))?;
+                let value = render::value(place, &raw).map_err(|e| {
+                    (
+                        format!("Error while resolving value for '{name}': {e}"),
+                        super::task::span_of(&raw, step.task.span),
+                    )
+                })?;
                 if !matches!(value, Value::Null | Value::Omit) {
                     return Ok(Some(value));
                 }
@@ -74,19 +82,24 @@ pub fn resolve(
     };
     let keyword = |kw: Kw| -> Result<Option<Value>, Problem> {
         let Some(value) = step.keywords.get(kw) else { return Ok(None) };
-        let rendered = render::value(own, value).map_err(|e| (e.to_string(), super::task::span_of(value, step.task.span)))?;
+        let rendered = render::value(own, value)
+            .map_err(|e| (e.to_string(), super::task::span_of(value, step.task.span)))?;
         Ok(Some(rendered).filter(|v| !matches!(v, Value::Null | Value::Omit)))
     };
     let host = delegated.unwrap_or(&own.host).to_owned();
     let implicit_local = {
         let name = host.as_str();
         let inventory = run.shared.inventory();
-        matches!(name, "localhost" | "127.0.0.1" | "::1") && inventory.host_id(name).is_some_and(|id| inventory.host(id).is_implicit())
+        matches!(name, "localhost" | "127.0.0.1" | "::1")
+            && inventory.host_id(name).is_some_and(|id| inventory.host(id).is_implicit())
     };
     let connection = match text(&["ansible_connection"])? {
         Some(kind) => kind,
         None if implicit_local => "local".into(),
-        None => match keyword(Kw::Connection)?.map(|v| str_of(&v)).filter(|_| delegated.is_none() || !implicit_local) {
+        None => match keyword(Kw::Connection)?
+            .map(|v| str_of(&v))
+            .filter(|_| delegated.is_none() || !implicit_local)
+        {
             Some(kind) => kind,
             None => cli.connection.clone().unwrap_or_else(|| settings.text("DEFAULT_TRANSPORT").to_owned()),
         },
@@ -142,14 +155,22 @@ pub fn resolve(
         };
         let key = match text(&["ansible_ssh_private_key_file", "ansible_private_key_file"])? {
             Some(key) => Some(PathBuf::from(expand_home(&key))),
-            None => cli.private_key.clone().or_else(|| settings.some("DEFAULT_PRIVATE_KEY_FILE").map(PathBuf::from)),
+            None => cli
+                .private_key
+                .clone()
+                .or_else(|| settings.some("DEFAULT_PRIVATE_KEY_FILE").map(PathBuf::from)),
         };
         let mut ssh_args = Vec::new();
-        let configured = text(&["ansible_ssh_args"])?.unwrap_or_else(|| settings.text("ANSIBLE_SSH_ARGS").to_owned());
+        let configured =
+            text(&["ansible_ssh_args"])?.unwrap_or_else(|| settings.text("ANSIBLE_SSH_ARGS").to_owned());
         for args in [
             Some(configured),
-            text(&["ansible_ssh_common_args"])?.or_else(|| cli.ssh_common_args.clone()).or_else(|| settings.some("SSH_COMMON_ARGS").map(str::to_owned)),
-            text(&["ansible_ssh_extra_args"])?.or_else(|| cli.ssh_extra_args.clone()).or_else(|| settings.some("SSH_EXTRA_ARGS").map(str::to_owned)),
+            text(&["ansible_ssh_common_args"])?
+                .or_else(|| cli.ssh_common_args.clone())
+                .or_else(|| settings.some("SSH_COMMON_ARGS").map(str::to_owned)),
+            text(&["ansible_ssh_extra_args"])?
+                .or_else(|| cli.ssh_extra_args.clone())
+                .or_else(|| settings.some("SSH_EXTRA_ARGS").map(str::to_owned)),
         ]
         .into_iter()
         .flatten()
@@ -162,10 +183,14 @@ pub fn resolve(
             Some(value) => value.to_bool_loose(),
             None => settings.some("HOST_KEY_CHECKING").and_then(|t| Value::from(t).to_bool_loose()),
         };
-        let timeout = match var(&["ansible_ssh_timeout", "ansible_timeout"])?.and_then(|v| super::task::number(&v)) {
-            Some(seconds) => seconds as u64,
-            None => cli.timeout.or_else(|| settings.number("DEFAULT_TIMEOUT").map(|n| n.max(0) as u64)).unwrap_or(10),
-        };
+        let timeout =
+            match var(&["ansible_ssh_timeout", "ansible_timeout"])?.and_then(|v| super::task::number(&v)) {
+                Some(seconds) => seconds as u64,
+                None => cli
+                    .timeout
+                    .or_else(|| settings.number("DEFAULT_TIMEOUT").map(|n| n.max(0) as u64))
+                    .unwrap_or(10),
+            };
         let retries = match var(&["ansible_ssh_retries"])?.and_then(|v| super::task::number(&v)) {
             Some(n) => n as u32,
             None => settings.number("SSH_RETRIES").unwrap_or(0).max(0) as u32,
@@ -177,9 +202,11 @@ pub fn resolve(
             port,
             user: remote_user,
             private_key: key,
-            password: secret(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?.or_else(|| cli.password.clone()),
+            password: secret(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?
+                .or_else(|| cli.password.clone()),
             ssh_args: without_multiplexing(ssh_args),
-            ssh_executable: text(&["ansible_ssh_executable"])?.or_else(|| settings.some("SSH_EXECUTABLE").map(str::to_owned)),
+            ssh_executable: text(&["ansible_ssh_executable"])?
+                .or_else(|| settings.some("SSH_EXECUTABLE").map(str::to_owned)),
             host_key_checking: checking,
             timeout: Duration::from_secs(timeout),
             retries,
@@ -195,24 +222,34 @@ pub fn resolve(
     if !wanted {
         return Ok((target, None));
     }
-    let pick = |names: &[&str], kw: Kw, cli: Option<String>, config: &str| -> Result<Option<String>, Problem> {
-        Ok(match text(names)? {
-            Some(value) => Some(value),
-            None => match keyword(kw)? {
-                Some(value) => Some(str_of(&value)),
-                None => cli.or_else(|| settings.some(config).map(str::to_owned)),
-            },
-        })
-    };
-    let method = pick(&["ansible_become_method"], Kw::BecomeMethod, cli.become_method.clone(), "DEFAULT_BECOME_METHOD")?
-        .unwrap_or_else(|| "sudo".into());
+    let pick =
+        |names: &[&str], kw: Kw, cli: Option<String>, config: &str| -> Result<Option<String>, Problem> {
+            Ok(match text(names)? {
+                Some(value) => Some(value),
+                None => match keyword(kw)? {
+                    Some(value) => Some(str_of(&value)),
+                    None => cli.or_else(|| settings.some(config).map(str::to_owned)),
+                },
+            })
+        };
+    let method = pick(
+        &["ansible_become_method"],
+        Kw::BecomeMethod,
+        cli.become_method.clone(),
+        "DEFAULT_BECOME_METHOD",
+    )?
+    .unwrap_or_else(|| "sudo".into());
     let method = method.rsplit('.').next().unwrap_or(&method).to_owned();
     if !matches!(method.as_str(), "sudo" | "su" | "doas") {
-        return Err((format!("the become method '{method}' is not supported: sudo, su and doas are"), step.task.span));
+        return Err((
+            format!("the become method '{method}' is not supported: sudo, su and doas are"),
+            step.task.span,
+        ));
     }
     let user_vars = ["ansible_become_user".to_owned(), format!("ansible_{method}_user")];
     let names: Vec<&str> = user_vars.iter().map(String::as_str).collect();
-    let user = pick(&names, Kw::BecomeUser, cli.become_user.clone(), "DEFAULT_BECOME_USER")?.unwrap_or_else(|| "root".into());
+    let user = pick(&names, Kw::BecomeUser, cli.become_user.clone(), "DEFAULT_BECOME_USER")?
+        .unwrap_or_else(|| "root".into());
     // nothing to become: the connection is that user already
     let already = match target.kind {
         Kind::Local => quorate_agent::system::users::own().is_some_and(|own| own.name == user),
@@ -278,7 +315,9 @@ mod tests {
     fn our_master_is_the_only_one() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(
-            without_multiplexing(words("-C -o ControlMaster=auto -o ControlPersist=60s -oControlPath=/x -o ProxyJump=a")),
+            without_multiplexing(words(
+                "-C -o ControlMaster=auto -o ControlPersist=60s -oControlPath=/x -o ProxyJump=a"
+            )),
             words("-C -o ProxyJump=a")
         );
     }

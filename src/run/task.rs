@@ -9,7 +9,7 @@
 
 use super::actions::{self, ActionCall};
 use super::{Run, target};
-use crate::connect::{Become, ConnectError, Target};
+use crate::connect::ConnectError;
 use crate::plan::Step;
 use crate::playbook::{Kw, short_name};
 use crate::report::{ErrorChain, Event, Outcome, Status};
@@ -142,7 +142,11 @@ impl Failure {
     /// A failure told by an action: `Action failed: …`.
     pub fn action(message: impl Into<String>) -> Self {
         let message = message.into();
-        Failure { result: dict! {"msg" => message, "failed" => true, "changed" => false}, links: Vec::new(), ..Failure::default() }
+        Failure {
+            result: dict! {"msg" => message, "failed" => true, "changed" => false},
+            links: Vec::new(),
+            ..Failure::default()
+        }
     }
 }
 
@@ -198,7 +202,8 @@ impl Life<'_> {
     }
 
     fn finish_single(&self, scope: &TaskScope, attempt: Attempt) -> Done {
-        let chain = (!attempt.links.is_empty()).then(|| Arc::new(ErrorChain { links: attempt.links.clone(), help: attempt.help.clone() }));
+        let chain = (!attempt.links.is_empty())
+            .then(|| Arc::new(ErrorChain { links: attempt.links.clone(), help: attempt.help.clone() }));
         let mut result = attempt.result;
         let no_log = self.no_log(scope);
         if no_log {
@@ -260,8 +265,16 @@ impl Life<'_> {
                 Value::List(items) => Ok(items.to_vec()),
                 other => {
                     let span = span_of(&looped.items, looped.span);
-                    let message = format!("The `loop` value must resolve to a 'list', not '{}'.", other.type_name());
-                    Err(Failure { result: dict! {"msg" => &message, "failed" => true}, links: vec![(message, span)], help: Some("Provide a list of items/templates, or a template resolving to a list.".into()), ..Failure::default() })
+                    let message =
+                        format!("The `loop` value must resolve to a 'list', not '{}'.", other.type_name());
+                    Err(Failure {
+                        result: dict! {"msg" => &message, "failed" => true},
+                        links: vec![(message, span)],
+                        help: Some(
+                            "Provide a list of items/templates, or a template resolving to a list.".into(),
+                        ),
+                        ..Failure::default()
+                    })
                 }
             },
             Some(lookup) => render::with_lookup(scope, lookup, &looped.items).map_err(fail),
@@ -285,26 +298,43 @@ impl Life<'_> {
             let result = dict! {
                 "changed" => false, "results" => Value::list([]), "skipped" => true, "skipped_reason" => "No items in the list",
             };
-            let mut done = self.finish_single(&scope, Attempt { result, status: Status::Skipped, links: Vec::new(), effects: Vec::new(), delegate: None, ignored: false, help: None });
+            let mut done = self.finish_single(
+                &scope,
+                Attempt {
+                    result,
+                    status: Status::Skipped,
+                    links: Vec::new(),
+                    effects: Vec::new(),
+                    delegate: None,
+                    ignored: false,
+                    help: None,
+                },
+            );
             done.looped = false;
             return done;
         }
         let var = self.loop_name(&scope, &control.loop_var).unwrap_or_else(|| "item".into());
         let index_var = control.index_var.as_ref().and_then(|value| self.loop_name(&scope, value));
         let extended = control.extended.as_ref().is_some_and(|v| render::flag(&scope, v).unwrap_or(false));
-        let all_items = control.extended_allitems.as_ref().is_none_or(|v| render::flag(&scope, v).unwrap_or(true));
+        let all_items =
+            control.extended_allitems.as_ref().is_none_or(|v| render::flag(&scope, v).unwrap_or(true));
         let no_log = self.no_log(&scope);
         let count = items.len();
         let shared_items = Value::list(items.clone());
         let mut results = Vec::with_capacity(count);
         let mut effects = Vec::new();
-        let (mut any_changed, mut any_failed, mut any_unreachable, mut all_skipped) = (false, false, false, true);
+        let (mut any_changed, mut any_failed, mut any_unreachable, mut all_skipped) =
+            (false, false, false, true);
         let mut all_ignored = true;
         let mut delegate = None;
         let mut notify: Vec<String> = Vec::new();
         for (index, item) in items.iter().enumerate() {
             if index > 0
-                && let Some(seconds) = control.pause.as_ref().and_then(|v| render::value(&scope, v).ok()).and_then(|v| number(&v))
+                && let Some(seconds) = control
+                    .pause
+                    .as_ref()
+                    .and_then(|v| render::value(&scope, v).ok())
+                    .and_then(|v| number(&v))
             {
                 tokio::time::sleep(Duration::from_secs_f64(seconds.max(0.0))).await;
             }
@@ -345,7 +375,8 @@ impl Life<'_> {
             if attempt.status == Status::Changed {
                 notify.extend(self.notified(&scope));
             }
-            any_changed |= attempt.status == Status::Changed || attempt.result.get("changed").is_some_and(Value::is_truthy);
+            any_changed |= attempt.status == Status::Changed
+                || attempt.result.get("changed").is_some_and(Value::is_truthy);
             all_skipped &= attempt.status == Status::Skipped;
             match attempt.status {
                 Status::Failed => {
@@ -364,7 +395,9 @@ impl Life<'_> {
                     status: attempt.status,
                     result: Arc::new(shown(&attempt.result, no_log)),
                     ignored: attempt.ignored,
-                    error: (!attempt.links.is_empty()).then(|| Arc::new(ErrorChain { links: attempt.links.clone(), help: attempt.help.clone() })),
+                    error: (!attempt.links.is_empty()).then(|| {
+                        Arc::new(ErrorChain { links: attempt.links.clone(), help: attempt.help.clone() })
+                    }),
                 };
                 let label = Str::from(label.as_ref().map(str_of).unwrap_or_default());
                 (self.tell)(Event::Item { step: self.step.clone(), label, outcome });
@@ -384,7 +417,11 @@ impl Life<'_> {
                 if let Some(name) = self.register_name(&scope) {
                     here.locals.insert(name, Value::dict(attempt.result.clone()));
                 }
-                if control.break_when.iter().all(|condition| render::condition(&here, condition).unwrap_or(false)) {
+                if control
+                    .break_when
+                    .iter()
+                    .all(|condition| render::condition(&here, condition).unwrap_or(false))
+                {
                     break;
                 }
             }
@@ -495,7 +532,9 @@ impl Life<'_> {
     async fn attempts(&self, scope: &TaskScope) -> Attempt {
         let task = &self.step.task;
         let until = &task.until;
-        let number_of = |value: &Option<Value>| value.as_ref().and_then(|v| render::value(scope, v).ok()).and_then(|v| number(&v));
+        let number_of = |value: &Option<Value>| {
+            value.as_ref().and_then(|v| render::value(scope, v).ok()).and_then(|v| number(&v))
+        };
         let retries = match (&task.retries, until.is_empty()) {
             (None, true) => 1,
             (None, false) => 3,
@@ -523,7 +562,10 @@ impl Life<'_> {
                         Ok(false) => met = false,
                         Err(error) => {
                             let span = span_of(condition, task.span);
-                            return self.failed(scope, Failure::task(self.step, vec![(condition_error(&error), span)]));
+                            return self.failed(
+                                scope,
+                                Failure::task(self.step, vec![(condition_error(&error), span)]),
+                            );
                         }
                     }
                 }
@@ -576,7 +618,9 @@ impl Life<'_> {
     }
 
     fn failed(&self, scope: &TaskScope, failure: Failure) -> Attempt {
-        let ignored = self.flag(scope, if failure.unreachable { Kw::IgnoreUnreachable } else { Kw::IgnoreErrors }).unwrap_or(false);
+        let ignored = self
+            .flag(scope, if failure.unreachable { Kw::IgnoreUnreachable } else { Kw::IgnoreErrors })
+            .unwrap_or(false);
         let status = if failure.unreachable { Status::Unreachable } else { Status::Failed };
         let mut result = failure.result;
         if !failure.unreachable {
@@ -643,9 +687,14 @@ impl Life<'_> {
         let where_ = delegate_scope.as_ref().unwrap_or(scope);
         let (target, become_) = target::resolve(self.run, scope, where_, self.step, delegated.as_deref())
             .map_err(|(text, span)| Failure::task(self.step, vec![(text, span)]))?;
-        let delegate_label = delegated.as_ref().filter(|name| name.as_str() != self.host.as_ref()).map(|name| {
-            if target.address == *name || target.kind == crate::connect::Kind::Local { name.clone() } else { format!("{name}({})", target.address) }
-        });
+        let delegate_label =
+            delegated.as_ref().filter(|name| name.as_str() != self.host.as_ref()).map(|name| {
+                if target.address == *name || target.kind == crate::connect::Kind::Local {
+                    name.clone()
+                } else {
+                    format!("{name}({})", target.address)
+                }
+            });
         let call = ActionCall {
             run: self.run,
             play: self.play,
@@ -702,7 +751,11 @@ impl Life<'_> {
         if let Some(Value::Dict(facts)) = result.get("ansible_facts")
             && !matches!(call.module.as_str(), "set_fact" | "include_vars")
         {
-            let about = if self.delegates_facts(scope) { delegated.as_deref().unwrap_or(self.host) } else { self.host };
+            let about = if self.delegates_facts(scope) {
+                delegated.as_deref().unwrap_or(self.host)
+            } else {
+                self.host
+            };
             effects.push(Effect::Facts { host: Arc::from(about), facts: untrusted(facts) });
         }
         let failed = result.get("failed").is_some_and(Value::is_truthy);
@@ -714,8 +767,13 @@ impl Life<'_> {
             (_, _, true) => Status::Changed,
             _ => Status::Ok,
         };
-        let links = if failed { vec![(failure_text(&call.module, &result, &self.step.task.action.name), task.span)] } else { Vec::new() };
-        let mut attempt = Attempt { result, status, links, effects, delegate: delegate_label, ignored: false, help: None };
+        let links = if failed {
+            vec![(failure_text(&call.module, &result, &self.step.task.action.name), task.span)]
+        } else {
+            Vec::new()
+        };
+        let mut attempt =
+            Attempt { result, status, links, effects, delegate: delegate_label, ignored: false, help: None };
         self.verdict(scope, &mut attempt);
         Ok(attempt)
     }
@@ -766,7 +824,8 @@ impl Life<'_> {
             name => format!("ansible.builtin.{name}"),
         };
         let fail = |key: Option<&str>, error: TemplateError, span: Span| {
-            let what = key.map(|key| format!("Error while resolving value for '{key}': ")).unwrap_or_default();
+            let what =
+                key.map(|key| format!("Error while resolving value for '{key}': ")).unwrap_or_default();
             Failure::task(
                 self.step,
                 vec![
@@ -778,7 +837,9 @@ impl Life<'_> {
         let mut args = match &task.action.args {
             Value::Dict(entries) => (**entries).clone(),
             Value::Null => Dict::new(),
-            template => match render::value(scope, template).map_err(|e| fail(None, e, span_of(template, task.span)))? {
+            template => match render::value(scope, template)
+                .map_err(|e| fail(None, e, span_of(template, task.span)))?
+            {
                 Value::Dict(entries) => Arc::unwrap_or_clone(entries),
                 Value::Str(text) => {
                     let raw = matches!(self.step.module(), "command" | "shell" | "script" | "raw");
@@ -786,7 +847,8 @@ impl Life<'_> {
                         .map_err(|e| Failure::task(self.step, vec![(e.to_string(), task.span)]))?
                 }
                 other => {
-                    let text = format!("the arguments of `{full}` must be a mapping, not '{}'", other.type_name());
+                    let text =
+                        format!("the arguments of `{full}` must be a mapping, not '{}'", other.type_name());
                     return Err(Failure::task(self.step, vec![(text, span_of(template, task.span))]));
                 }
             },
@@ -806,8 +868,15 @@ impl Life<'_> {
             }
         }
         // `add_host: "{{ entry }}"`: one template that comes out as all arguments
-        let free = !matches!(self.step.module(), "command" | "shell" | "script" | "raw" | "include_vars" | "include_tasks" | "meta");
-        if let Some(raw) = args.get("_raw_params").filter(|raw| free && matches!(raw, Value::Str(text) if text.is_template())).cloned() {
+        let free = !matches!(
+            self.step.module(),
+            "command" | "shell" | "script" | "raw" | "include_vars" | "include_tasks" | "meta"
+        );
+        if let Some(raw) = args
+            .get("_raw_params")
+            .filter(|raw| free && matches!(raw, Value::Str(text) if text.is_template()))
+            .cloned()
+        {
             let rendered = render::value(scope, &raw).map_err(|e| fail(None, e, span_of(&raw, task.span)))?;
             if let Value::Dict(entries) = rendered {
                 args.remove("_raw_params");
@@ -830,7 +899,8 @@ impl Life<'_> {
                 }
                 _ => key.clone(),
             };
-            let rendered = render::value(scope, value).map_err(|e| fail(Some(&name), e, span_of(value, task.span)))?;
+            let rendered =
+                render::value(scope, value).map_err(|e| fail(Some(&name), e, span_of(value, task.span)))?;
             if !matches!(rendered, Value::Omit) {
                 out.insert(key, rendered);
             } else {
@@ -849,7 +919,12 @@ impl Life<'_> {
                 template => match render::value(scope, template) {
                     Ok(Value::Dict(entries)) => entries,
                     Ok(_) => continue,
-                    Err(e) => return Err(Failure::task(self.step, vec![(e.to_string(), span_of(template, self.step.task.span))])),
+                    Err(e) => {
+                        return Err(Failure::task(
+                            self.step,
+                            vec![(e.to_string(), span_of(template, self.step.task.span))],
+                        ));
+                    }
                 },
             };
             let mut apply = |name: &str| -> Result<(), Failure> {
@@ -860,7 +935,10 @@ impl Life<'_> {
                         Ok(())
                     }
                     Ok(_) => Ok(()),
-                    Err(e) => Err(Failure::task(self.step, vec![(e.to_string(), span_of(values, self.step.task.span))])),
+                    Err(e) => Err(Failure::task(
+                        self.step,
+                        vec![(e.to_string(), span_of(values, self.step.task.span))],
+                    )),
                 }
             };
             for group in actions::groups_of(full) {
@@ -879,7 +957,13 @@ impl Life<'_> {
         let mut out: BTreeMap<String, String> = BTreeMap::new();
         for value in &self.step.keywords.environment {
             let rendered = render::value(scope, value).map_err(|e| {
-                Failure::task(self.step, vec![(format!("Error processing keyword 'environment': {e}"), span_of(value, self.step.task.span))])
+                Failure::task(
+                    self.step,
+                    vec![(
+                        format!("Error processing keyword 'environment': {e}"),
+                        span_of(value, self.step.task.span),
+                    )],
+                )
             })?;
             match rendered {
                 Value::Dict(entries) => {
@@ -889,7 +973,11 @@ impl Life<'_> {
                 }
                 Value::Null | Value::Omit => {}
                 other => {
-                    let text = format!("environment must be a dictionary, received {} ({})", str_of(&other), other.type_name());
+                    let text = format!(
+                        "environment must be a dictionary, received {} ({})",
+                        str_of(&other),
+                        other.type_name()
+                    );
                     return Err(Failure::task(self.step, vec![(text, span_of(value, self.step.task.span))]));
                 }
             }
@@ -900,7 +988,9 @@ impl Life<'_> {
     /// `changed_when` and `failed_when`.
     fn verdict(&self, scope: &TaskScope, attempt: &mut Attempt) {
         let task = &self.step.task;
-        if attempt.status == Status::Unreachable || (attempt.status == Status::Skipped && attempt.result.get("skip_reason").is_some()) {
+        if attempt.status == Status::Unreachable
+            || (attempt.status == Status::Skipped && attempt.result.get("skip_reason").is_some())
+        {
             return;
         }
         if let Some(conditions) = &task.changed_when {
@@ -966,14 +1056,24 @@ fn skipped(condition: Value) -> Attempt {
     let result = dict! {
         "changed" => false, "skipped" => true, "skip_reason" => "Conditional result was False", "false_condition" => condition,
     };
-    Attempt { result, status: Status::Skipped, links: Vec::new(), effects: Vec::new(), delegate: None, ignored: false, help: None }
+    Attempt {
+        result,
+        status: Status::Skipped,
+        links: Vec::new(),
+        effects: Vec::new(),
+        delegate: None,
+        ignored: false,
+        help: None,
+    }
 }
 
 /// What of a result is registered: no invocation, no internals.
 pub fn registered(result: &Dict) -> Dict {
     let mut kept: Dict = result
         .iter()
-        .filter(|(key, _)| !key.as_str().is_some_and(|k| k.starts_with("_ansible_") || k == "invocation" || k == "_cause"))
+        .filter(|(key, _)| {
+            !key.as_str().is_some_and(|k| k.starts_with("_ansible_") || k == "invocation" || k == "_cause")
+        })
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
     if !kept.contains_key("failed") && kept.get("skipped").is_none_or(|v| !v.is_truthy()) {
@@ -990,7 +1090,16 @@ pub fn shown(result: &Dict, no_log: bool) -> Dict {
     let mut out = dict! {
         "censored" => "the output has been hidden due to the fact that 'no_log: true' was specified for this result",
     };
-    for key in ["changed", "failed", "skipped", "attempts", "retries", "unreachable", "_ansible_no_log", "_ansible_delegated_vars"] {
+    for key in [
+        "changed",
+        "failed",
+        "skipped",
+        "attempts",
+        "retries",
+        "unreachable",
+        "_ansible_no_log",
+        "_ansible_delegated_vars",
+    ] {
         if let Some(value) = result.get(key) {
             out.insert(key, value.clone());
         }
@@ -1070,8 +1179,16 @@ pub fn number(value: &Value) -> Option<f64> {
 pub fn span_of(value: &Value, otherwise: Span) -> Span {
     match value {
         Value::Str(text) | Value::Vault(text) if text.span().is_known() => text.span(),
-        Value::List(items) => items.iter().map(|item| span_of(item, Span::default())).find(|s| s.is_known()).unwrap_or(otherwise),
-        Value::Dict(entries) => entries.values().map(|item| span_of(item, Span::default())).find(|s| s.is_known()).unwrap_or(otherwise),
+        Value::List(items) => items
+            .iter()
+            .map(|item| span_of(item, Span::default()))
+            .find(|s| s.is_known())
+            .unwrap_or(otherwise),
+        Value::Dict(entries) => entries
+            .values()
+            .map(|item| span_of(item, Span::default()))
+            .find(|s| s.is_known())
+            .unwrap_or(otherwise),
         _ => otherwise,
     }
 }
@@ -1089,9 +1206,11 @@ pub fn connection_failure(step: &Step, error: &ConnectError) -> Failure {
         }
     } else {
         let text = format!("Task failed: {message}");
-        Failure { result: dict! {"changed" => false, "failed" => true, "msg" => &text}, links: vec![(text, step.task.span)], unreachable: false, help: error.help.clone() }
+        Failure {
+            result: dict! {"changed" => false, "failed" => true, "msg" => &text},
+            links: vec![(text, step.task.span)],
+            unreachable: false,
+            help: error.help.clone(),
+        }
     }
 }
-
-/// What a task needs to know about its target, for actions.
-pub type Where<'a> = (&'a Target, Option<&'a Become>);

@@ -10,7 +10,11 @@ use std::path::{Path, PathBuf};
 
 /// Runs a lookup; nothing where there is none of that name.
 pub(super) fn run(scope: &TaskScope, call: &LookupCall, caller: &dyn Caller) -> Option<Result<Vec<Value>>> {
-    let name = call.name.strip_prefix("ansible.builtin.").or_else(|| call.name.strip_prefix("ansible.legacy.")).unwrap_or(&call.name);
+    let name = call
+        .name
+        .strip_prefix("ansible.builtin.")
+        .or_else(|| call.name.strip_prefix("ansible.legacy."))
+        .unwrap_or(&call.name);
     Some(match name {
         "file" => each(call, |term| file(scope, call, term)),
         "unvault" => each(call, |term| file(scope, call, term)),
@@ -35,7 +39,10 @@ fn failed(call: &LookupCall, why: impl Into<String>) -> Error {
 fn each(call: &LookupCall, one: impl Fn(&str) -> Result<Value>) -> Result<Vec<Value>> {
     call.terms
         .iter()
-        .map(|term| one(&str_of(term)).map_err(|e| if matches!(e.kind(), Kind::Runtime) { failed(call, e.to_string()) } else { e }))
+        .map(|term| {
+            one(&str_of(term))
+                .map_err(|e| if matches!(e.kind(), Kind::Runtime) { failed(call, e.to_string()) } else { e })
+        })
         .collect()
 }
 
@@ -48,7 +55,8 @@ fn flag(call: &LookupCall, name: &str, otherwise: bool) -> bool {
 }
 
 fn read(scope: &TaskScope, path: &Path) -> Result<Str> {
-    let bytes = std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {}", path.display(), plain_io(&e))))?;
+    let bytes =
+        std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {}", path.display(), plain_io(&e))))?;
     let vaulted = bytes.starts_with(b"$ANSIBLE_VAULT");
     let bytes = if vaulted {
         quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), &scope.shared.vault)
@@ -89,7 +97,7 @@ fn template(scope: &TaskScope, call: &LookupCall, caller: &dyn Caller, term: &st
         ("comment_end_string", &mut style.comment_end),
     ] {
         if let Some(text) = option(call, name) {
-            *slot = str_of(text).into();
+            *slot = str_of(text);
         }
     }
     style.trim_blocks = flag(call, "trim_blocks", style.trim_blocks);
@@ -109,7 +117,9 @@ fn fileglob(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         let base = pattern.file_name().unwrap_or_default();
         let dirs: Vec<PathBuf> = match pattern.parent().filter(|dir| !dir.as_os_str().is_empty()) {
             Some(dir) => render::find_file(scope, "files", &dir.display().to_string()).into_iter().collect(),
-            None => render::search_path(scope).iter().flat_map(|dir| [dir.join("files"), dir.clone()]).collect(),
+            None => {
+                render::search_path(scope).iter().flat_map(|dir| [dir.join("files"), dir.clone()]).collect()
+            }
         };
         for dir in dirs {
             let full = dir.join(base);
@@ -131,7 +141,9 @@ fn words(value: &Value) -> Vec<String> {
     match value {
         Value::List(items) => items.iter().flat_map(words).collect(),
         Value::Null => Vec::new(),
-        other => str_of(other).split([',', ';']).map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect(),
+        other => {
+            str_of(other).split([',', ';']).map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect()
+        }
     }
 }
 
@@ -160,7 +172,10 @@ fn first_found(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
     for term in &terms {
         match term {
             Value::Dict(entries) => {
-                add(entries.get("files").map(words).unwrap_or_default(), entries.get("paths").map(words).unwrap_or_default());
+                add(
+                    entries.get("files").map(words).unwrap_or_default(),
+                    entries.get("paths").map(words).unwrap_or_default(),
+                );
                 skip |= entries.get("skip").and_then(Value::to_bool_loose).unwrap_or(false);
             }
             other => add(words(other), option(call, "paths").map(words).unwrap_or_default()),
@@ -186,7 +201,6 @@ fn first_found(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
     Err(failed(call, "No file was found when using first_found."))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the pipe lookup is a command by definition")]
 fn pipe(term: &str) -> Result<Value> {
     let output = std::process::Command::new("/bin/sh")
         .arg("-c")
@@ -194,19 +208,28 @@ fn pipe(term: &str) -> Result<Value> {
         .output()
         .map_err(|e| Error::runtime(plain_io(&e)))?;
     if !output.status.success() {
-        return Err(Error::runtime(format!("lookup_plugin.pipe({term}) returned {}", output.status.code().unwrap_or(-1))));
+        return Err(Error::runtime(format!(
+            "lookup_plugin.pipe({term}) returned {}",
+            output.status.code().unwrap_or(-1)
+        )));
     }
     Ok(Value::from(String::from_utf8_lossy(&output.stdout).trim_end().to_owned()))
 }
 
-#[expect(clippy::disallowed_methods, reason = "the lines lookup is a command by definition")]
 fn lines(call: &LookupCall) -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for term in &call.terms {
         let term = str_of(term);
-        let output = std::process::Command::new("/bin/sh").arg("-c").arg(&term).output().map_err(|e| failed(call, plain_io(&e)))?;
+        let output = std::process::Command::new("/bin/sh")
+            .arg("-c")
+            .arg(&term)
+            .output()
+            .map_err(|e| failed(call, plain_io(&e)))?;
         if !output.status.success() {
-            return Err(failed(call, format!("lookup_plugin.lines({term}) returned {}", output.status.code().unwrap_or(-1))));
+            return Err(failed(
+                call,
+                format!("lookup_plugin.lines({term}) returned {}", output.status.code().unwrap_or(-1)),
+            ));
         }
         all.extend(String::from_utf8_lossy(&output.stdout).lines().map(|line| Value::from(line.trim_end())));
     }
@@ -222,7 +245,8 @@ fn inventory_hostnames(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value
 
 /// `path chars=… length=… seed=…`: the content of a file, made with random characters on first use.
 fn password(scope: &TaskScope, term: &str) -> Result<Value> {
-    let parsed = crate::playbook::kv::parse_kv(&Str::new(term), false).map_err(|e| Error::runtime(e.to_string()))?;
+    let parsed =
+        crate::playbook::kv::parse_kv(&Str::new(term), false).map_err(|e| Error::runtime(e.to_string()))?;
     let path = parsed.get("_raw_params").map(str_of).unwrap_or_default();
     let length = parsed.get("length").and_then(crate::run::number).unwrap_or(20.0) as usize;
     let chars = parsed.get("chars").map(str_of).unwrap_or_else(|| "ascii_letters,digits,.,:-_".into());
@@ -239,13 +263,21 @@ fn password(scope: &TaskScope, term: &str) -> Result<Value> {
             other => alphabet.extend(other.chars()),
         }
     }
-    if let Some(bad) = parsed.keys().filter_map(|k| k.as_str()).find(|k| !["_raw_params", "length", "chars", "seed", "encrypt", "ident"].contains(k)) {
+    if let Some(bad) = parsed
+        .keys()
+        .filter_map(|k| k.as_str())
+        .find(|k| !["_raw_params", "length", "chars", "seed", "encrypt", "ident"].contains(k))
+    {
         return Err(Error::runtime(format!("Unrecognized parameter(s) given to password lookup: {bad}")));
     }
     if parsed.contains_key("encrypt") {
         return Err(Error::runtime("the password lookup does not hash here: use the password_hash filter"));
     }
-    let full = if Path::new(&path).is_absolute() { PathBuf::from(&path) } else { scope.shared.options.playbook_dir.join(&path) };
+    let full = if Path::new(&path).is_absolute() {
+        PathBuf::from(&path)
+    } else {
+        scope.shared.options.playbook_dir.join(&path)
+    };
     if path != "/dev/null" && full.exists() {
         let text = read(scope, &full)?;
         let first = text.lines().next().unwrap_or("");
@@ -259,7 +291,8 @@ fn password(scope: &TaskScope, term: &str) -> Result<Value> {
         if let Some(dir) = full.parent() {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
         }
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&full).map_err(io)?;
+        let mut file =
+            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&full).map_err(io)?;
         writeln!(file, "{word}").map_err(io)?;
     }
     Ok(Value::Str(Str::from(word).secret()))
@@ -287,16 +320,26 @@ fn random_indices(count: usize, limit: usize) -> Result<Vec<usize>> {
 fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
     let mut out = Vec::new();
     for term in &call.terms {
-        let parsed = crate::playbook::kv::parse_kv(&Str::from(str_of(term)), false).map_err(|e| failed(call, e.to_string()))?;
+        let parsed = crate::playbook::kv::parse_kv(&Str::from(str_of(term)), false)
+            .map_err(|e| failed(call, e.to_string()))?;
         let pick = |name: &str, otherwise: &str| {
-            parsed.get(name).map(str_of).or_else(|| option(call, name).map(str_of)).unwrap_or_else(|| otherwise.to_owned())
+            parsed
+                .get(name)
+                .map(str_of)
+                .or_else(|| option(call, name).map(str_of))
+                .unwrap_or_else(|| otherwise.to_owned())
         };
         let key = parsed.get("_raw_params").map(str_of).unwrap_or_default();
-        let (section, name, kind) = (pick("section", "global"), pick("file", "ansible.ini"), pick("type", "ini"));
-        let path = render::find_file(scope, "files", &name).map_err(|_| failed(call, format!("Unable to access the file '{name}'")))?;
+        let (section, name, kind) =
+            (pick("section", "global"), pick("file", "ansible.ini"), pick("type", "ini"));
+        let path = render::find_file(scope, "files", &name)
+            .map_err(|_| failed(call, format!("Unable to access the file '{name}'")))?;
         let text = read(scope, &path)?;
-        let regex = flag(call, "re", false) || parsed.get("re").and_then(Value::to_bool_loose).unwrap_or(false);
-        let pattern = regex.then(|| fancy_regex::Regex::new(&format!("^(?:{key})")).map_err(|e| failed(call, e.to_string()))).transpose()?;
+        let regex =
+            flag(call, "re", false) || parsed.get("re").and_then(Value::to_bool_loose).unwrap_or(false);
+        let pattern = regex
+            .then(|| fancy_regex::Regex::new(&format!("^(?:{key})")).map_err(|e| failed(call, e.to_string())))
+            .transpose()?;
         let mut current = if kind == "properties" { section.clone() } else { String::new() };
         let mut values = Vec::new();
         for line in text.lines().map(str::trim) {
@@ -324,7 +367,11 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         } else if let Some(last) = values.pop() {
             out.push(last);
         } else {
-            out.push(option(call, "default").cloned().unwrap_or_else(|| parsed.get("default").cloned().unwrap_or_else(Value::empty)));
+            out.push(
+                option(call, "default")
+                    .cloned()
+                    .unwrap_or_else(|| parsed.get("default").cloned().unwrap_or_else(Value::empty)),
+            );
         }
     }
     Ok(out)
@@ -333,9 +380,14 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
 fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
     let mut out = Vec::new();
     for term in &call.terms {
-        let parsed = crate::playbook::kv::parse_kv(&Str::from(str_of(term)), false).map_err(|e| failed(call, e.to_string()))?;
+        let parsed = crate::playbook::kv::parse_kv(&Str::from(str_of(term)), false)
+            .map_err(|e| failed(call, e.to_string()))?;
         let pick = |name: &str, otherwise: &str| {
-            parsed.get(name).map(str_of).or_else(|| option(call, name).map(str_of)).unwrap_or_else(|| otherwise.to_owned())
+            parsed
+                .get(name)
+                .map(str_of)
+                .or_else(|| option(call, name).map(str_of))
+                .unwrap_or_else(|| otherwise.to_owned())
         };
         let key = parsed.get("_raw_params").map(str_of).unwrap_or_default();
         let name = pick("file", "ansible.csv");
@@ -344,15 +396,18 @@ fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             other => other.chars().next().unwrap_or('\t'),
         };
         let column: usize = pick("col", "1").parse().map_err(|_| failed(call, "col must be a number"))?;
-        let key_column: usize = pick("keycol", "0").parse().map_err(|_| failed(call, "keycol must be a number"))?;
-        let path = render::find_file(scope, "files", &name).map_err(|_| failed(call, format!("csvfile: could not find {name}")))?;
+        let key_column: usize =
+            pick("keycol", "0").parse().map_err(|_| failed(call, "keycol must be a number"))?;
+        let path = render::find_file(scope, "files", &name)
+            .map_err(|_| failed(call, format!("csvfile: could not find {name}")))?;
         let text = read(scope, &path)?;
         let found = csv_rows(&text, delimiter).into_iter().find(|row| row.get(key_column) == Some(&key));
         let value = found.and_then(|row| row.get(column).cloned());
-        match value.map(Value::from).or_else(|| option(call, "default").cloned()).or_else(|| parsed.get("default").cloned()) {
-            Some(value) => out.push(value),
-            None => {}
-        }
+        let value = value
+            .map(Value::from)
+            .or_else(|| option(call, "default").cloned())
+            .or_else(|| parsed.get("default").cloned());
+        out.extend(value);
     }
     Ok(out)
 }
@@ -395,7 +450,9 @@ fn config(scope: &TaskScope, term: &str) -> Result<Value> {
         Shape::Flag => Value::Bool(settings.flag(term)),
         Shape::Number => settings.number(term).map_or(Value::Null, Value::Int),
         Shape::List => settings.list(term).iter().map(Value::from).collect(),
-        Shape::Paths => settings.paths(term).iter().map(|p| p.display().to_string()).map(Value::from).collect(),
+        Shape::Paths => {
+            settings.paths(term).iter().map(|p| p.display().to_string()).map(Value::from).collect()
+        }
         Shape::Text | Shape::Path => settings.some(term).map_or(Value::Null, Value::from),
     })
 }

@@ -10,18 +10,52 @@ use std::sync::Arc;
 
 /// Names that every task sees.
 pub(super) const NAMES: [&str; 34] = [
-    "hostvars", "groups", "group_names", "inventory_hostname", "inventory_hostname_short", "inventory_file",
-    "inventory_dir", "playbook_dir", "role_name", "role_path", "ansible_role_name", "ansible_role_names", "role_names",
-    "ansible_parent_role_names", "ansible_parent_role_paths", "ansible_play_hosts", "ansible_play_hosts_all",
-    "ansible_play_batch", "play_hosts", "ansible_play_name", "ansible_play_role_names", "ansible_dependent_role_names",
-    "ansible_check_mode", "ansible_diff_mode", "ansible_forks", "ansible_run_tags", "ansible_skip_tags", "ansible_limit",
-    "ansible_inventory_sources", "ansible_verbosity", "ansible_version", "ansible_facts", "ansible_search_path", "vars",
+    "hostvars",
+    "groups",
+    "group_names",
+    "inventory_hostname",
+    "inventory_hostname_short",
+    "inventory_file",
+    "inventory_dir",
+    "playbook_dir",
+    "role_name",
+    "role_path",
+    "ansible_role_name",
+    "ansible_role_names",
+    "role_names",
+    "ansible_parent_role_names",
+    "ansible_parent_role_paths",
+    "ansible_play_hosts",
+    "ansible_play_hosts_all",
+    "ansible_play_batch",
+    "play_hosts",
+    "ansible_play_name",
+    "ansible_play_role_names",
+    "ansible_dependent_role_names",
+    "ansible_check_mode",
+    "ansible_diff_mode",
+    "ansible_forks",
+    "ansible_run_tags",
+    "ansible_skip_tags",
+    "ansible_limit",
+    "ansible_inventory_sources",
+    "ansible_verbosity",
+    "ansible_version",
+    "ansible_facts",
+    "ansible_search_path",
+    "vars",
 ];
 
 /// Names that `hostvars[x]` has besides what is defined.
 pub(super) const HOST_NAMES: [&str; 8] = [
-    "inventory_hostname", "inventory_hostname_short", "inventory_file", "inventory_dir", "group_names", "groups",
-    "ansible_facts", "playbook_dir",
+    "inventory_hostname",
+    "inventory_hostname_short",
+    "inventory_file",
+    "inventory_dir",
+    "group_names",
+    "groups",
+    "ansible_facts",
+    "playbook_dir",
 ];
 
 /// The version of Ansible whose semantics these are.
@@ -53,8 +87,16 @@ fn of_host(shared: &Arc<Shared>, host: &str, name: &str) -> Option<Value> {
         "inventory_hostname" => Value::from(host),
         "inventory_hostname_short" => {
             // an address is no name with a domain
-            let short = if host.parse::<std::net::IpAddr>().is_ok() { host } else { host.split('.').next().unwrap_or(host) };
-            Value::from(if shared.settings.short_names_for_addresses { host.split('.').next().unwrap_or(host) } else { short })
+            let short = if host.parse::<std::net::IpAddr>().is_ok() {
+                host
+            } else {
+                host.split('.').next().unwrap_or(host)
+            };
+            Value::from(if shared.settings.short_names_for_addresses {
+                host.split('.').next().unwrap_or(host)
+            } else {
+                short
+            })
         }
         "group_names" => {
             let inventory = shared.inventory();
@@ -151,7 +193,8 @@ impl Object for AllHosts {
     fn get(&self, key: &Key) -> quorate_template::Result<Option<Var>> {
         let Some(name) = key.as_str() else { return Ok(None) };
         let known = self.shared.inventory().host_id(name).is_some();
-        Ok(known.then(|| Var::Object(Rc::new(OneHost { scope: Rc::new(HostScope::new(&self.shared, name)) }))))
+        Ok(known
+            .then(|| Var::Object(Rc::new(OneHost { scope: Rc::new(HostScope::new(&self.shared, name)) }))))
     }
 
     fn keys(&self) -> Vec<Key> {
@@ -206,6 +249,11 @@ impl Object for AllVars {
     }
 
     fn keys(&self) -> Vec<Key> {
-        self.scope.all_names().iter().filter(|name| name.as_ref() != "vars").map(|name| Key::from(name.as_ref())).collect()
+        self.scope
+            .all_names()
+            .iter()
+            .filter(|name| name.as_ref() != "vars")
+            .map(|name| Key::from(name.as_ref()))
+            .collect()
     }
 }

@@ -3,7 +3,9 @@
 use super::TaskScope;
 use super::lookups;
 use crate::settings::Settings;
-use quorate_template::{Caller, Context, Engine, Error, Files, Kind, LookupCall, Notice, Result, Source, Style, World};
+use quorate_template::{
+    Caller, Context, Engine, Error, Files, Kind, LookupCall, Notice, Result, Source, Style, World,
+};
 use quorate_value::{Dict, FileId, Span, Str, Value, dict};
 use std::path::{Path, PathBuf};
 
@@ -49,14 +51,21 @@ impl World for Controller<'_> {
     fn decrypt(&self, vaulted: &str) -> Result<Str> {
         let plain = quorate_vault::decrypt(vaulted, &self.scope.shared.vault)
             .map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
-        let text = String::from_utf8(plain.to_vec()).map_err(|_| Error::new(Kind::Vault, "the vaulted value is not text"))?;
+        let text = String::from_utf8(plain.to_vec())
+            .map_err(|_| Error::new(Kind::Vault, "the vaulted value is not text"))?;
         Ok(Str::from(text).secret())
     }
 
     fn encrypt(&self, request: &quorate_template::Encrypt<'_>) -> Result<String> {
-        let secret = quorate_vault::Secret::new(request.password.as_bytes()).map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
+        let secret = quorate_vault::Secret::new(request.password.as_bytes())
+            .map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
         let made = match request.salt {
-            Some(salt) => quorate_vault::encrypt_with_salt(request.plain.as_bytes(), &secret, request.vault_id, salt.as_bytes()),
+            Some(salt) => quorate_vault::encrypt_with_salt(
+                request.plain.as_bytes(),
+                &secret,
+                request.vault_id,
+                salt.as_bytes(),
+            ),
             None => quorate_vault::encrypt(request.plain.as_bytes(), &secret, request.vault_id),
         };
         made.map_err(|e| Error::new(Kind::Vault, e.to_string()))
@@ -64,9 +73,11 @@ impl World for Controller<'_> {
 
     fn decrypt_with(&self, vaulted: &str, password: &str, vault_id: Option<&str>) -> Result<Str> {
         let mut secrets = quorate_vault::VaultSecrets::default();
-        let secret = quorate_vault::Secret::new(password.as_bytes()).map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
+        let secret = quorate_vault::Secret::new(password.as_bytes())
+            .map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
         secrets.push(vault_id.unwrap_or("default"), secret);
-        let plain = quorate_vault::decrypt(vaulted, &secrets).map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
+        let plain =
+            quorate_vault::decrypt(vaulted, &secrets).map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
         Ok(Str::from(String::from_utf8_lossy(&plain).into_owned()).secret())
     }
 
@@ -144,7 +155,9 @@ fn within<T>(scope: &TaskScope, work: impl FnOnce(&Engine, &Context<'_>) -> Resu
 pub fn value(scope: &TaskScope, value: &Value) -> Result<Value> {
     match value {
         Value::Str(text) if !text.is_template() => Ok(value.clone()),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_) | Value::Omit => Ok(value.clone()),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_) | Value::Omit => {
+            Ok(value.clone())
+        }
         _ => within(scope, |engine, context| engine.render_value(value, context)),
     }
 }
@@ -194,8 +207,9 @@ pub fn with_lookup(scope: &TaskScope, name: &str, terms: &Value) -> Result<Vec<V
 
 /// The text of a template file of the controller.
 pub fn source(scope: &TaskScope, path: &Path) -> Result<Source> {
-    let bytes = std::fs::read(path)
-        .map_err(|e| Error::runtime(format!("could not read {}: {}", path.display(), crate::playbook::plain_io(&e))))?;
+    let bytes = std::fs::read(path).map_err(|e| {
+        Error::runtime(format!("could not read {}: {}", path.display(), crate::playbook::plain_io(&e)))
+    })?;
     let vaulted = bytes.starts_with(b"$ANSIBLE_VAULT");
     let bytes = if vaulted {
         quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), &scope.shared.vault)
@@ -204,8 +218,9 @@ pub fn source(scope: &TaskScope, path: &Path) -> Result<Source> {
     } else {
         bytes
     };
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Error::runtime(format!("Template source files must be utf-8 encoded: {}", path.display())))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        Error::runtime(format!("Template source files must be utf-8 encoded: {}", path.display()))
+    })?;
     let shown = if vaulted { "" } else { text.as_str() };
     let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let file = FileId::register(&full, shown.into());
@@ -235,11 +250,11 @@ fn apply_options(style: &mut Style, options: &Dict) {
         ("comment_end_string", &mut style.comment_end),
     ] {
         if let Some(text) = text(name) {
-            *slot = text.into();
+            *slot = text;
         }
     }
     if let Some(newline) = text("newline_sequence") {
-        style.newline_sequence = newline.replace("\\n", "\n").replace("\\r", "\r").into();
+        style.newline_sequence = newline.replace("\\n", "\n").replace("\\r", "\r");
     }
     if let Some(flag) = flag("trim_blocks") {
         style.trim_blocks = flag;
@@ -256,7 +271,9 @@ pub fn template_vars(scope: &TaskScope, path: &Path, options: &Dict) -> Dict {
     let meta = std::fs::metadata(path).ok();
     let uid = meta.as_ref().map_or(0, |m| m.uid());
     let owner = quorate_agent::system::users::by_uid(uid).map_or_else(|| uid.to_string(), |user| user.name);
-    let managed = scope.lookup("ansible_managed").unwrap_or_else(|| Value::from(scope.shared.settings.text("DEFAULT_MANAGED_STR")));
+    let managed = scope
+        .lookup("ansible_managed")
+        .unwrap_or_else(|| Value::from(scope.shared.settings.text("DEFAULT_MANAGED_STR")));
     let mtime = meta.as_ref().and_then(|m| m.modified().ok()).unwrap_or(std::time::UNIX_EPOCH);
     dict! {
         "ansible_managed" => managed,
@@ -319,13 +336,20 @@ pub fn not_found(name: &str, searched: &[PathBuf]) -> String {
     }
     let mut names: Vec<String> = Vec::new();
     for dir in searched.iter().filter_map(|place| place.parent()) {
-        names.extend(std::fs::read_dir(dir).into_iter().flatten().filter_map(std::result::Result::ok).map(|e| e.file_name().to_string_lossy().into_owned()));
+        names.extend(
+            std::fs::read_dir(dir)
+                .into_iter()
+                .flatten()
+                .filter_map(std::result::Result::ok)
+                .map(|e| e.file_name().to_string_lossy().into_owned()),
+        );
     }
     let wanted = Path::new(name).file_name().unwrap_or_default().to_string_lossy().into_owned();
     if let Some(near) = quorate_yaml::nearest(&wanted, names.iter().map(String::as_str)).first() {
         message.push_str(&format!("did you mean '{near}'? "));
     }
-    message + "on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option"
+    message
+        + "on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option"
 }
 
 /// Where a template is wrong, in the file that people edit.

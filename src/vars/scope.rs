@@ -127,7 +127,12 @@ pub struct TaskScope {
 
 impl TaskScope {
     /// The variables of a step on a host.
-    pub fn new(shared: &Arc<Shared>, play: &Arc<PlayVars>, host: &Arc<str>, step: Option<&Arc<Step>>) -> Self {
+    pub fn new(
+        shared: &Arc<Shared>,
+        play: &Arc<PlayVars>,
+        host: &Arc<str>,
+        step: Option<&Arc<Step>>,
+    ) -> Self {
         let context = step.map(|step| step.context.clone()).unwrap_or_default();
         TaskScope {
             shared: shared.clone(),
@@ -208,10 +213,13 @@ impl TaskScope {
             return Some(value);
         }
         drop(host_files);
-        if let Some(value) = take(&self.play.files).or_else(|| take(&self.play.prompted)).or_else(|| take(&self.play.vars)) {
+        if let Some(value) =
+            take(&self.play.files).or_else(|| take(&self.play.prompted)).or_else(|| take(&self.play.vars))
+        {
             return Some(value);
         }
-        let injected = self.host_vars.read().unwrap_or_else(std::sync::PoisonError::into_inner).injected.clone();
+        let injected =
+            self.host_vars.read().unwrap_or_else(std::sync::PoisonError::into_inner).injected.clone();
         if let Some(value) = take(&injected) {
             return Some(value);
         }
@@ -294,7 +302,7 @@ impl Scope for TaskScope {
 }
 
 /// What `hostvars['name']` sees: inventory, facts, set and registered variables, no play and no role.
-pub struct HostScope {
+pub(super) struct HostScope {
     shared: Arc<Shared>,
     host: Arc<str>,
     inventory: Arc<Dict>,
@@ -303,7 +311,7 @@ pub struct HostScope {
 
 impl HostScope {
     /// The variables of a host outside any play.
-    pub fn new(shared: &Arc<Shared>, host: &str) -> Self {
+    pub(super) fn new(shared: &Arc<Shared>, host: &str) -> Self {
         HostScope {
             shared: shared.clone(),
             host: Arc::from(host),
@@ -335,7 +343,7 @@ impl HostScope {
     }
 
     /// Every name.
-    pub fn all_names(&self) -> Vec<Arc<str>> {
+    pub(super) fn all_names(&self) -> Vec<Arc<str>> {
         let mut names: indexmap::IndexSet<Arc<str>> = indexmap::IndexSet::new();
         let vars = self.vars.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         for dict in [&self.inventory, &vars.injected, &vars.included, &vars.set, &self.shared.extra] {

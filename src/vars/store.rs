@@ -186,7 +186,10 @@ impl Shared {
 
     /// Something to tell.
     pub fn notice(&self, text: impl Into<String>) {
-        self.notices.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Event::Warning(text.into()));
+        self.notices
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .push(Event::Warning(text.into()));
     }
 
     /// Something that will stop working.

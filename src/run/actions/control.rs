@@ -10,14 +10,22 @@ use std::time::{Duration, Instant};
 
 /// Refuses parameters an action does not know, in Ansible's words.
 fn known(call: &ActionCall<'_>, names: &[&str]) -> Result<(), Failure> {
-    let unknown: Vec<&str> =
-        call.args.keys().filter_map(|key| key.as_str()).filter(|key| !names.contains(key) && *key != "_raw_params").collect();
+    let unknown: Vec<&str> = call
+        .args
+        .keys()
+        .filter_map(|key| key.as_str())
+        .filter(|key| !names.contains(key) && *key != "_raw_params")
+        .collect();
     if unknown.is_empty() {
         return Ok(());
     }
     let mut all: Vec<&str> = names.to_vec();
     all.sort_unstable();
-    let full = if call.module_as_written.contains('.') { call.module_as_written.clone() } else { format!("ansible.builtin.{}", call.module) };
+    let full = if call.module_as_written.contains('.') {
+        call.module_as_written.clone()
+    } else {
+        format!("ansible.builtin.{}", call.module)
+    };
     Err(Failure::action(format!(
         "Unsupported parameters for ({full}) module: {}. Supported parameters include: {}.",
         unknown.join(", "),
@@ -61,9 +69,15 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
             let value = match value {
                 Ok(value) => value,
                 Err(error) if error.is_undefined() => Value::from("VARIABLE IS NOT DEFINED!"),
-                Err(error) => return Err(Failure::task(call.step, vec![(error.to_string(), call.step.task.span)])),
+                Err(error) => {
+                    return Err(Failure::task(call.step, vec![(error.to_string(), call.step.task.span)]));
+                }
             };
-            let shown = if let Value::List(_) | Value::Dict(_) = var { format!("<class '{}'>", var.type_name()) } else { name };
+            let shown = if let Value::List(_) | Value::Dict(_) = var {
+                format!("<class '{}'>", var.type_name())
+            } else {
+                name
+            };
             result.insert(shown, value);
         }
         (None, Some(message)) => {
@@ -101,7 +115,12 @@ pub(super) fn assert(call: &ActionCall<'_>) -> ActionResult {
     };
     let quiet = flag(call, "quiet", false)?;
     let message = |names: [&str; 2], otherwise: &str| {
-        names.iter().find_map(|name| call.args.get(name)).filter(|v| !v.is_null()).cloned().unwrap_or_else(|| Value::from(otherwise))
+        names
+            .iter()
+            .find_map(|name| call.args.get(name))
+            .filter(|v| !v.is_null())
+            .cloned()
+            .unwrap_or_else(|| Value::from(otherwise))
     };
     for condition in &conditions {
         let (met, evaluated) = match render::condition(call.scope, condition) {
@@ -124,7 +143,8 @@ pub(super) fn assert(call: &ActionCall<'_>) -> ActionResult {
             return Err(Failure { result, links, ..Failure::default() });
         }
     }
-    let mut result = dict! {"changed" => false, "msg" => message(["success_msg", "success_msg"], "All assertions passed")};
+    let mut result =
+        dict! {"changed" => false, "msg" => message(["success_msg", "success_msg"], "All assertions passed")};
     if !quiet {
         result.insert("_ansible_verbose_always", true);
     }
@@ -136,7 +156,9 @@ pub(super) fn set_fact(call: &ActionCall<'_>) -> ActionResult {
     let cacheable = vars.remove("cacheable").and_then(|v| v.to_bool_loose()).unwrap_or(false);
     vars.remove("_raw_params");
     if vars.is_empty() {
-        return Err(Failure::action("No key/value pairs provided, at least one is required for this action to succeed"));
+        return Err(Failure::action(
+            "No key/value pairs provided, at least one is required for this action to succeed",
+        ));
     }
     for key in vars.keys() {
         match key.as_str() {
@@ -150,13 +172,18 @@ pub(super) fn set_fact(call: &ActionCall<'_>) -> ActionResult {
         }
     }
     let about = facts_host(call);
-    let result = dict! {"changed" => false, "ansible_facts" => vars.clone(), "_ansible_facts_cacheable" => cacheable};
+    let result =
+        dict! {"changed" => false, "ansible_facts" => vars.clone(), "_ansible_facts_cacheable" => cacheable};
     Ok((result, vec![Effect::Set { host: about, vars, cacheable }]))
 }
 
 /// The host whose variables change: the delegate with `delegate_facts`.
 fn facts_host(call: &ActionCall<'_>) -> std::sync::Arc<str> {
-    let delegates = call.step.keywords.get(crate::playbook::Kw::DelegateFacts).is_some_and(|v| render::flag(call.scope, v).unwrap_or(false));
+    let delegates = call
+        .step
+        .keywords
+        .get(crate::playbook::Kw::DelegateFacts)
+        .is_some_and(|v| render::flag(call.scope, v).unwrap_or(false));
     match call.delegated {
         Some(name) if delegates => std::sync::Arc::from(name),
         _ => call.host.clone(),
@@ -164,7 +191,20 @@ fn facts_host(call: &ActionCall<'_>) -> std::sync::Arc<str> {
 }
 
 pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
-    known(call, &["depth", "dir", "extensions", "file", "files_matching", "hash_behaviour", "ignore_files", "ignore_unknown_extensions", "name"])?;
+    known(
+        call,
+        &[
+            "depth",
+            "dir",
+            "extensions",
+            "file",
+            "files_matching",
+            "hash_behaviour",
+            "ignore_files",
+            "ignore_unknown_extensions",
+            "name",
+        ],
+    )?;
     let loader = call.run.shared.loader();
     let text = |name: &str| call.args.get(name).filter(|v| !v.is_null()).map(str_of);
     let mut files = Vec::new();
@@ -185,7 +225,11 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
             candidates.into_iter().find(|path| path.is_dir()).unwrap_or(first)
         };
         if !dir.is_dir() {
-            let message = if dir.exists() { format!("{} is not a directory", dir.display()) } else { format!("{} directory does not exist", dir.display()) };
+            let message = if dir.exists() {
+                format!("{} is not a directory", dir.display())
+            } else {
+                format!("{} directory does not exist", dir.display())
+            };
             return Err(Failure::action(message));
         }
         let depth = call.args.get("depth").and_then(number).unwrap_or(0.0) as usize;
@@ -193,17 +237,25 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
             match call.args.get(name) {
                 Some(Value::List(items)) => items.iter().map(str_of).collect(),
                 Some(Value::Null) | None => otherwise.iter().map(|s| (*s).to_owned()).collect(),
-                Some(other) => str_of(other).split([',', ' ']).filter(|w| !w.is_empty()).map(str::to_owned).collect(),
+                Some(other) => {
+                    str_of(other).split([',', ' ']).filter(|w| !w.is_empty()).map(str::to_owned).collect()
+                }
             }
         };
-        let pattern = |text: &str| fancy_regex::Regex::new(text).map_err(|e| Failure::action(format!("`{text}` is no regular expression: {e}")));
+        let pattern = |text: &str| {
+            fancy_regex::Regex::new(text)
+                .map_err(|e| Failure::action(format!("`{text}` is no regular expression: {e}")))
+        };
         let matching = text("files_matching").map(|t| pattern(&t)).transpose()?;
         let ignored = words("ignore_files", &[]).iter().map(|t| pattern(t)).collect::<Result<Vec<_>, _>>()?;
         let extensions = words("extensions", &["json", "yaml", "yml"]);
         let lenient = flag(call, "ignore_unknown_extensions", false)?;
         for path in walk(&dir, if depth == 0 { usize::MAX } else { depth }) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if ignored.iter().any(|re| re.is_match(&format!("{name}$").trim_end_matches('$').to_owned()).unwrap_or(false)) {
+            if ignored
+                .iter()
+                .any(|re| re.is_match(&format!("{name}$").trim_end_matches('$').to_owned()).unwrap_or(false))
+            {
                 continue;
             }
             if matching.as_ref().is_some_and(|re| !re.is_match(&name).unwrap_or(false)) {
@@ -214,7 +266,11 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
                 if lenient || matching.is_some() {
                     continue;
                 }
-                return Err(Failure::action(format!("{} does not have a valid extension: {}", path.display(), extensions.join(", "))));
+                return Err(Failure::action(format!(
+                    "{} does not have a valid extension: {}",
+                    path.display(),
+                    extensions.join(", ")
+                )));
             }
             files.push(path);
         }
@@ -228,7 +284,12 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
         }
     }
     let mut vars = Dict::new();
-    let merge = call.args.get("hash_behaviour").map(str_of).unwrap_or_else(|| call.run.shared.settings.text("DEFAULT_HASH_BEHAVIOUR").to_owned()) == "merge";
+    let merge = call
+        .args
+        .get("hash_behaviour")
+        .map(str_of)
+        .unwrap_or_else(|| call.run.shared.settings.text("DEFAULT_HASH_BEHAVIOUR").to_owned())
+        == "merge";
     for path in &files {
         let entries = read_vars(loader, path)?;
         if merge {
@@ -243,8 +304,12 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
     if let Some(bad) = vars.keys().find(|key| !key.as_str().is_some_and(is_identifier)) {
         return Err(Failure::action(format!("Invalid variable name in included file: {}", bad.json_text())));
     }
-    let listed: Value = files.iter().map(|f| std::path::absolute(f).unwrap_or_else(|_| f.clone()).display().to_string()).collect();
-    let result = dict! {"changed" => false, "ansible_facts" => vars.clone(), "ansible_included_var_files" => listed};
+    let listed: Value = files
+        .iter()
+        .map(|f| std::path::absolute(f).unwrap_or_else(|_| f.clone()).display().to_string())
+        .collect();
+    let result =
+        dict! {"changed" => false, "ansible_facts" => vars.clone(), "ansible_included_var_files" => listed};
     Ok((result, vec![Effect::Include { host: call.host.clone(), vars }]))
 }
 
@@ -253,7 +318,8 @@ fn read_vars(loader: &Loader, path: &Path) -> Result<Dict, Failure> {
 }
 
 fn walk(dir: &Path, depth: usize) -> Vec<PathBuf> {
-    let mut entries: Vec<PathBuf> = std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok).map(|e| e.path()).collect();
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok).map(|e| e.path()).collect();
     entries.sort();
     let (dirs, mut files): (Vec<_>, Vec<_>) = entries.into_iter().partition(|path| path.is_dir());
     if depth > 1 {
@@ -271,16 +337,31 @@ fn words(value: &Value) -> Vec<String> {
 }
 
 pub(super) fn add_host(call: &ActionCall<'_>) -> ActionResult {
-    let Some(name) = ["name", "hostname", "host"].iter().find_map(|key| call.args.get(key)).map(str_of).filter(|n| !n.is_empty()) else {
+    let Some(name) = ["name", "hostname", "host"]
+        .iter()
+        .find_map(|key| call.args.get(key))
+        .map(str_of)
+        .filter(|n| !n.is_empty())
+    else {
         return Err(Failure::action("name, host or hostname needs to be provided"));
     };
-    let groups: Vec<String> =
-        ["groupname", "groups", "group"].iter().find_map(|key| call.args.get(key)).map(words).unwrap_or_default();
+    let groups: Vec<String> = ["groupname", "groups", "group"]
+        .iter()
+        .find_map(|key| call.args.get(key))
+        .map(words)
+        .unwrap_or_default();
     const OWN: [&str; 7] = ["name", "hostname", "host", "groupname", "groups", "group", "_raw_params"];
-    let mut vars: Dict = call.args.iter().filter(|(k, _)| !k.as_str().is_some_and(|k| OWN.contains(&k))).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut vars: Dict = call
+        .args
+        .iter()
+        .filter(|(k, _)| !k.as_str().is_some_and(|k| OWN.contains(&k)))
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     // `host:2222` carries a port, an IPv6 address does not
     let (host, port) = match name.rsplit_once(':') {
-        Some((host, port)) if !host.contains(':') && port.parse::<u16>().is_ok() => (host.to_owned(), port.parse::<u16>().ok().map(u32::from)),
+        Some((host, port)) if !host.contains(':') && port.parse::<u16>().is_ok() => {
+            (host.to_owned(), port.parse::<u16>().ok().map(u32::from))
+        }
         _ => (name.clone(), None),
     };
     if let Some(port) = port {
@@ -300,7 +381,8 @@ pub(super) fn group_by(call: &ActionCall<'_>) -> ActionResult {
         return Err(Failure::action("missing required arguments: key"));
     };
     let clean = |name: &str| name.replace(' ', "-");
-    let parents: Vec<String> = call.args.get("parents").map_or_else(|| vec!["all".into()], words).iter().map(|n| clean(n)).collect();
+    let parents: Vec<String> =
+        call.args.get("parents").map_or_else(|| vec!["all".into()], words).iter().map(|n| clean(n)).collect();
     let group = clean(&key);
     let result = dict! {
         "changed" => true, "add_group" => &group, "parent_groups" => parents.iter().map(Value::from).collect::<Value>(),
@@ -316,7 +398,10 @@ pub(super) fn set_stats(call: &ActionCall<'_>) -> ActionResult {
     };
     let (per_host, aggregate) = (flag(call, "per_host", false)?, flag(call, "aggregate", true)?);
     let stats = dict! {"data" => data.clone(), "per_host" => per_host, "aggregate" => aggregate};
-    Ok((dict! {"changed" => false, "ansible_stats" => stats}, vec![Effect::Stats { data, per_host, aggregate }]))
+    Ok((
+        dict! {"changed" => false, "ansible_stats" => stats},
+        vec![Effect::Stats { data, per_host, aggregate }],
+    ))
 }
 
 /// `pause`: so many seconds or minutes, or until somebody presses a key.
@@ -328,7 +413,9 @@ pub(super) async fn pause(call: &ActionCall<'_>) -> ActionResult {
     let amount = |name: &str| -> Result<Option<f64>, Failure> {
         match call.args.get(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => number(value).map(Some).ok_or_else(|| Failure::action(format!("non-integer value given for prompt duration: {}", str_of(value)))),
+            Some(value) => number(value).map(Some).ok_or_else(|| {
+                Failure::action(format!("non-integer value given for prompt duration: {}", str_of(value)))
+            }),
         }
     };
     let (minutes, seconds) = (amount("minutes")?, amount("seconds")?);
@@ -355,18 +442,28 @@ pub(super) async fn pause(call: &ActionCall<'_>) -> ActionResult {
         }
         None => {
             use std::io::IsTerminal as _;
-            let text = format!("[{}]\n{}:", call.step.title(), prompt.as_deref().unwrap_or("Press enter to continue, Ctrl+C to interrupt"));
+            let text = format!(
+                "[{}]\n{}:",
+                call.step.title(),
+                prompt.as_deref().unwrap_or("Press enter to continue, Ctrl+C to interrupt")
+            );
             call.run.tell(crate::report::Event::Verbose(0, text));
             if std::io::stdin().is_terminal() {
                 let line = tokio::task::spawn_blocking(move || crate::cli::ask::line(echo)).await;
                 input = Str::from(line.ok().and_then(Result::ok).unwrap_or_default());
             } else {
-                call.run.tell(crate::report::Event::Warning("Not waiting for response to prompt as stdin is not interactive".into()));
+                call.run.tell(crate::report::Event::Warning(
+                    "Not waiting for response to prompt as stdin is not interactive".into(),
+                ));
             }
         }
     }
     let elapsed = started.elapsed();
-    let (delta, unit) = if minutes.is_some() { (elapsed.as_secs_f64() / 60.0, "minutes") } else { (elapsed.as_secs_f64(), "seconds") };
+    let (delta, unit) = if minutes.is_some() {
+        (elapsed.as_secs_f64() / 60.0, "minutes")
+    } else {
+        (elapsed.as_secs_f64(), "seconds")
+    };
     let result = dict! {
         "changed" => false, "delta" => elapsed.as_secs(), "echo" => echo, "rc" => 0i64, "stderr" => "",
         "start" => &start, "stop" => clock(), "user_input" => input,
@@ -413,8 +510,12 @@ pub(super) fn validate_argument_spec(call: &ActionCall<'_>) -> ActionResult {
     for key in spec.keys() {
         let name = key.json_text();
         if let Some(raw) = call.scope.locals.get(&name).cloned().or_else(|| call.scope.lookup(&name)) {
-            let value = render::value(call.scope, &raw)
-                .map_err(|e| Failure::task(call.step, vec![(format!("Error while resolving value for '{name}': {e}"), call.step.task.span)]))?;
+            let value = render::value(call.scope, &raw).map_err(|e| {
+                Failure::task(
+                    call.step,
+                    vec![(format!("Error while resolving value for '{name}': {e}"), call.step.task.span)],
+                )
+            })?;
             given.insert(name.as_ref(), value);
         }
     }
@@ -422,7 +523,10 @@ pub(super) fn validate_argument_spec(call: &ActionCall<'_>) -> ActionResult {
         given.update(provided);
     }
     match crate::run::argspec::validate(spec, &given) {
-        Ok(()) => Ok((dict! {"changed" => false, "msg" => "The arg spec validation passed", "validate_args_context" => context}, Vec::new())),
+        Ok(()) => Ok((
+            dict! {"changed" => false, "msg" => "The arg spec validation passed", "validate_args_context" => context},
+            Vec::new(),
+        )),
         Err(errors) => {
             let message = format!("Validation of arguments failed:\n{}", errors.join("\n"));
             let result = dict! {

@@ -63,13 +63,15 @@ fn mask_invocation(result: &mut Dict) {
     if let Some(Value::Dict(invocation)) = result.get_mut("invocation")
         && let Some(Value::Dict(args)) = Arc::make_mut(invocation).get_mut("module_args")
     {
-        Arc::make_mut(args).retain(|key, _| !matches!(key.as_str(), Some("_content" | "_size" | "_manifest")));
+        Arc::make_mut(args)
+            .retain(|key, _| !matches!(key.as_str(), Some("_content" | "_size" | "_manifest")));
     }
 }
 
 /// A file of the controller as content: the text of a vaulted one is decrypted unless `decrypt: false`.
 fn content_of(call: &ActionCall<'_>, path: &Path) -> Result<(Hash, u64, BlobSource), Failure> {
-    let read = |e: std::io::Error| Failure::action(format!("could not read {}: {}", path.display(), plain_io(&e)));
+    let read =
+        |e: std::io::Error| Failure::action(format!("could not read {}: {}", path.display(), plain_io(&e)));
     let mut head = [0u8; 14];
     let vaulted = std::fs::File::open(path).map_err(read).and_then(|mut file| {
         use std::io::Read as _;
@@ -123,7 +125,8 @@ pub(super) async fn copy(call: &ActionCall<'_>) -> ActionResult {
         return to_host(call, args, Vec::new()).await;
     }
     let src = src.expect("looked above");
-    let path = render::find_file(call.scope, "files", src.trim_end_matches('/')).map_err(|searched| cannot_find(&src, &searched))?;
+    let path = render::find_file(call.scope, "files", src.trim_end_matches('/'))
+        .map_err(|searched| cannot_find(&src, &searched))?;
     if path.is_dir() {
         return copy_tree(call, args, &src, &path).await;
     }
@@ -140,10 +143,16 @@ pub(super) async fn copy(call: &ActionCall<'_>) -> ActionResult {
 
 fn mode_of(path: &Path) -> String {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path).map_or_else(|_| "0644".into(), |meta| format!("0{:03o}", meta.permissions().mode() & 0o7777))
+    std::fs::metadata(path)
+        .map_or_else(|_| "0644".into(), |meta| format!("0{:03o}", meta.permissions().mode() & 0o7777))
 }
 
-async fn send_bytes(call: &ActionCall<'_>, mut args: Dict, bytes: Arc<[u8]>, name: Option<&str>) -> ActionResult {
+async fn send_bytes(
+    call: &ActionCall<'_>,
+    mut args: Dict,
+    bytes: Arc<[u8]>,
+    name: Option<&str>,
+) -> ActionResult {
     let hash = hash_bytes(&bytes);
     args.insert("_content", hex(&hash));
     args.insert("_size", bytes.len());
@@ -158,9 +167,12 @@ async fn copy_tree(call: &ActionCall<'_>, mut args: Dict, src: &str, path: &Path
     let mut manifest = Vec::new();
     let mut blobs = Vec::new();
     // `dir` copies the directory itself, `dir/` what is in it
-    let prefix = if src.ends_with('/') { PathBuf::new() } else { PathBuf::from(path.file_name().unwrap_or_default()) };
+    let prefix =
+        if src.ends_with('/') { PathBuf::new() } else { PathBuf::from(path.file_name().unwrap_or_default()) };
     if !prefix.as_os_str().is_empty() {
-        manifest.push(Value::from(dict! {"path" => prefix.display().to_string(), "kind" => "directory", "mode" => mode_of(path)}));
+        manifest.push(Value::from(
+            dict! {"path" => prefix.display().to_string(), "kind" => "directory", "mode" => mode_of(path)},
+        ));
     }
     let follow = call.args.get("local_follow").and_then(Value::to_bool_loose).unwrap_or(true);
     tree(call, path, &prefix, follow, &mut manifest, &mut blobs, 0)?;
@@ -193,9 +205,12 @@ fn tree(
         let shown = name.display().to_string();
         if link && !follow {
             let target = std::fs::read_link(&path).unwrap_or_default();
-            manifest.push(Value::from(dict! {"path" => shown, "kind" => "link", "target" => target.display().to_string()}));
+            manifest.push(Value::from(
+                dict! {"path" => shown, "kind" => "link", "target" => target.display().to_string()},
+            ));
         } else if path.is_dir() {
-            manifest.push(Value::from(dict! {"path" => shown, "kind" => "directory", "mode" => mode_of(&path)}));
+            manifest
+                .push(Value::from(dict! {"path" => shown, "kind" => "directory", "mode" => mode_of(&path)}));
             tree(call, &path, &name, follow, manifest, blobs, depth + 1)?;
         } else {
             let (hash, size, source) = content_of(call, &path)?;
@@ -215,9 +230,13 @@ pub(super) async fn template(call: &ActionCall<'_>) -> ActionResult {
         return Err(Failure::action("src and dest are required"));
     };
     if let Some(state) = call.args.get("state").filter(|v| !v.is_null()) {
-        return Err(Failure::action(format!("'state' cannot be specified on a template, got: {}", str_of(state))));
+        return Err(Failure::action(format!(
+            "'state' cannot be specified on a template, got: {}",
+            str_of(state)
+        )));
     }
-    let path = render::find_file(call.scope, "templates", &src).map_err(|searched| cannot_find(&src, &searched))?;
+    let path =
+        render::find_file(call.scope, "templates", &src).map_err(|searched| cannot_find(&src, &searched))?;
     if path.is_dir() {
         return Err(Failure::action(format!("{} is a directory, a template is a file", path.display())));
     }
@@ -231,8 +250,16 @@ pub(super) async fn template(call: &ActionCall<'_>) -> ActionResult {
     }
     let mut args = call.args.clone();
     for own in [
-        "newline_sequence", "block_start_string", "block_end_string", "variable_start_string", "variable_end_string",
-        "comment_start_string", "comment_end_string", "trim_blocks", "lstrip_blocks", "output_encoding",
+        "newline_sequence",
+        "block_start_string",
+        "block_end_string",
+        "variable_start_string",
+        "variable_end_string",
+        "comment_start_string",
+        "comment_end_string",
+        "trim_blocks",
+        "lstrip_blocks",
+        "output_encoding",
     ] {
         args.remove(own);
     }
@@ -279,13 +306,15 @@ pub(super) async fn assemble(call: &ActionCall<'_>) -> ActionResult {
         let result = remote::module(call, "ansible.builtin.assemble", call.args.clone(), Vec::new()).await?;
         return Ok((result, Vec::new()));
     }
-    let dir = render::find_file(call.scope, "files", &src).map_err(|searched| cannot_find(&src, &searched))?;
+    let dir =
+        render::find_file(call.scope, "files", &src).map_err(|searched| cannot_find(&src, &searched))?;
     if !dir.is_dir() {
         return Err(Failure::action(format!("Source ({src}) is not a directory")));
     }
     let pattern = match text(call, "regexp") {
         Some(pattern) => Some(
-            fancy_regex::Regex::new(&pattern).map_err(|e| Failure::action(format!("Invalid Regexp ({e}) in \"{pattern}\"")))?,
+            fancy_regex::Regex::new(&pattern)
+                .map_err(|e| Failure::action(format!("Invalid Regexp ({e}) in \"{pattern}\"")))?,
         ),
         None => None,
     };
@@ -302,10 +331,13 @@ pub(super) async fn assemble(call: &ActionCall<'_>) -> ActionResult {
     let mut want_newline = false;
     for (i, path) in names.iter().enumerate() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if pattern.as_ref().is_some_and(|re| !re.is_match(&name).unwrap_or(false)) || (hidden && name.starts_with('.')) {
+        if pattern.as_ref().is_some_and(|re| !re.is_match(&name).unwrap_or(false))
+            || (hidden && name.starts_with('.'))
+        {
             continue;
         }
-        let bytes = std::fs::read(path).map_err(|e| Failure::action(format!("could not read {}: {}", path.display(), plain_io(&e))))?;
+        let bytes = std::fs::read(path)
+            .map_err(|e| Failure::action(format!("could not read {}: {}", path.display(), plain_io(&e))))?;
         if want_newline && i > 0 {
             whole.push(b'\n');
         }
@@ -338,35 +370,43 @@ pub(super) async fn unarchive(call: &ActionCall<'_>) -> ActionResult {
         let result = remote::module(call, "ansible.builtin.unarchive", args, Vec::new()).await?;
         return Ok((result, Vec::new()));
     }
-    let path = render::find_file(call.scope, "files", &src).map_err(|searched| cannot_find(&src, &searched))?;
+    let path =
+        render::find_file(call.scope, "files", &src).map_err(|searched| cannot_find(&src, &searched))?;
     let (hash, size, source) = content_of(call, &path)?;
     args.insert("_content", hex(&hash));
     args.insert("_size", size);
     args.insert("_original_basename", path.file_name().unwrap_or_default().to_string_lossy().into_owned());
     args.insert("src", path.display().to_string());
-    let mut result = remote::module(call, "ansible.builtin.unarchive", args, vec![Blob { hash, source }]).await?;
+    let mut result =
+        remote::module(call, "ansible.builtin.unarchive", args, vec![Blob { hash, source }]).await?;
     mask_invocation(&mut result);
     Ok((result, Vec::new()))
 }
 
 pub(super) async fn script(call: &ActionCall<'_>) -> ActionResult {
     let line = text(call, "_raw_params").or_else(|| text(call, "cmd")).unwrap_or_default();
-    let words = quorate_agent::system::shlex::split(&line).map_err(|e| Failure::action(format!("the command line does not split: {e}")))?;
+    let words = quorate_agent::system::shlex::split(&line)
+        .map_err(|e| Failure::action(format!("the command line does not split: {e}")))?;
     let Some(name) = words.first() else {
         return Err(Failure::action("the script to run is missing"));
     };
-    let path = render::find_file(call.scope, "files", name).map_err(|searched| cannot_find(name, &searched))?;
+    let path =
+        render::find_file(call.scope, "files", name).map_err(|searched| cannot_find(name, &searched))?;
     let (hash, size, source) = content_of(call, &path)?;
     let mut args = call.args.clone();
     for own in ["_raw_params", "cmd", "decrypt"] {
         args.remove(own);
     }
-    let rest = line.trim_start().strip_prefix(name.as_str()).map_or_else(|| quorate_agent::system::shlex::join(&words[1..]), |r| r.trim_start().to_owned());
+    let rest = line
+        .trim_start()
+        .strip_prefix(name.as_str())
+        .map_or_else(|| quorate_agent::system::shlex::join(&words[1..]), |r| r.trim_start().to_owned());
     args.insert("_content", hex(&hash));
     args.insert("_size", size);
     args.insert("_arguments", rest);
     args.insert("_original_basename", path.file_name().unwrap_or_default().to_string_lossy().into_owned());
-    let mut result = remote::module(call, "ansible.builtin.script", args, vec![Blob { hash, source }]).await?;
+    let mut result =
+        remote::module(call, "ansible.builtin.script", args, vec![Blob { hash, source }]).await?;
     mask_invocation(&mut result);
     Ok((result, Vec::new()))
 }
@@ -391,7 +431,10 @@ pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
         return Err(Failure::action("src and dest are required"));
     };
     if call.check {
-        return Ok((dict! {"changed" => false, "skipped" => true, "msg" => "check mode not (yet) supported for this module"}, Vec::new()));
+        return Ok((
+            dict! {"changed" => false, "skipped" => true, "msg" => "check mode not (yet) supported for this module"},
+            Vec::new(),
+        ));
     }
     let strict = call.args.get("fail_on_missing").and_then(Value::to_bool_loose).unwrap_or(true);
     let flat = flag(call, "flat");
@@ -417,13 +460,22 @@ pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
             failure.result.insert("file", &source);
             return Err(failure);
         }
-        return Ok((dict! {"changed" => false, "failed" => false, "file" => &source, "msg" => problem}, Vec::new()));
+        return Ok((
+            dict! {"changed" => false, "failed" => false, "file" => &source, "msg" => problem},
+            Vec::new(),
+        ));
     }
-    let base = if Path::new(&dest).is_absolute() { PathBuf::from(&dest) } else { call.run.shared.options.playbook_dir.join(&dest) };
+    let base = if Path::new(&dest).is_absolute() {
+        PathBuf::from(&dest)
+    } else {
+        call.run.shared.options.playbook_dir.join(&dest)
+    };
     let base = if dest.ends_with('/') { format!("{}/", base.display()) } else { base.display().to_string() };
     let path = fetch_path(&base, call.host, &source, flat);
     if flat && path.is_dir() {
-        return Err(Failure::action("dest is an existing directory, use a trailing slash if you want to fetch src into that directory"));
+        return Err(Failure::action(
+            "dest is an existing directory, use a trailing slash if you want to fetch src into that directory",
+        ));
     }
     let remote_sum = stat.get("checksum").map(str_of).unwrap_or_default();
     let local_sum = if path.is_file() { sha1_of(&path).unwrap_or_default() } else { String::new() };
@@ -435,7 +487,8 @@ pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
         ));
     }
     let parent = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).map_err(|e| Failure::action(format!("cannot make {}: {}", parent.display(), plain_io(&e))))?;
+    std::fs::create_dir_all(parent)
+        .map_err(|e| Failure::action(format!("cannot make {}: {}", parent.display(), plain_io(&e))))?;
     let link = remote::link(call).await?;
     let mut chunks = link.read_file(&source).await.map_err(|e| remote::run_failure(call, e))?;
     let temporary = tempfile::Builder::new()
@@ -456,7 +509,12 @@ pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
     let validate = call.args.get("validate_checksum").and_then(Value::to_bool_loose).unwrap_or(true);
     if validate && !remote_sum.is_empty() && got != remote_sum {
         let mut failure = Failure::action("checksum mismatch");
-        for (key, value) in [("file", source.clone()), ("dest", shown.clone()), ("remote_checksum", remote_sum.clone()), ("checksum", got.clone())] {
+        for (key, value) in [
+            ("file", source.clone()),
+            ("dest", shown.clone()),
+            ("remote_checksum", remote_sum.clone()),
+            ("checksum", got.clone()),
+        ] {
             failure.result.insert(key, value);
         }
         return Err(failure);
@@ -464,9 +522,14 @@ pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
     {
         use std::os::unix::fs::PermissionsExt as _;
         // what a host keeps from others stays so here
-        let bits = stat.get("mode").and_then(Value::as_str).and_then(|m| u32::from_str_radix(m, 8).ok()).unwrap_or(0o600);
+        let bits = stat
+            .get("mode")
+            .and_then(Value::as_str)
+            .and_then(|m| u32::from_str_radix(m, 8).ok())
+            .unwrap_or(0o600);
         let bits = 0o600 | (bits & 0o044);
-        std::fs::set_permissions(temporary.path(), std::fs::Permissions::from_mode(bits)).map_err(write_failed)?;
+        std::fs::set_permissions(temporary.path(), std::fs::Permissions::from_mode(bits))
+            .map_err(write_failed)?;
     }
     temporary.persist(&path).map_err(|e| write_failed(e.error))?;
     Ok((
@@ -505,7 +568,11 @@ mod tests {
             ("/d/", "h", "/etc/passwd", true, "/d/passwd"),
             ("/d/f", "h", "/etc/passwd", true, "/d/f"),
         ] {
-            assert_eq!(fetch_path(dest, host, source, flat), PathBuf::from(expected), "{dest} {host} {source}");
+            assert_eq!(
+                fetch_path(dest, host, source, flat),
+                PathBuf::from(expected),
+                "{dest} {host} {source}"
+            );
         }
     }
 }

@@ -56,9 +56,37 @@ pub type ActionResult = Result<(Dict, Vec<Effect>), Failure>;
 
 /// Actions of the controller. Everything else is a module on the host.
 pub const ACTIONS: &[&str] = &[
-    "add_host", "assemble", "assert", "async_status", "copy", "debug", "etcd_guard", "etcd_health", "etcd_info", "etcd_live", "fail", "fetch", "gather_facts",
-    "group_by", "import_role", "import_tasks", "include_role", "include_tasks", "include_vars", "meta", "package", "pause",
-    "raw", "reboot", "script", "service", "set_fact", "set_stats", "template", "unarchive", "validate_argument_spec",
+    "add_host",
+    "assemble",
+    "assert",
+    "async_status",
+    "copy",
+    "debug",
+    "etcd_guard",
+    "etcd_health",
+    "etcd_info",
+    "etcd_live",
+    "fail",
+    "fetch",
+    "gather_facts",
+    "group_by",
+    "import_role",
+    "import_tasks",
+    "include_role",
+    "include_tasks",
+    "include_vars",
+    "meta",
+    "package",
+    "pause",
+    "raw",
+    "reboot",
+    "script",
+    "service",
+    "set_fact",
+    "set_stats",
+    "template",
+    "unarchive",
+    "validate_argument_spec",
     "wait_for_connection",
 ];
 
@@ -69,7 +97,18 @@ pub fn is_action(module: &str) -> bool {
 
 /// Whether an action's failures are a module's failures.
 pub fn runs_module(module: &str) -> bool {
-    matches!(module, "copy" | "template" | "script" | "unarchive" | "package" | "service" | "gather_facts" | "assemble" | "async_status")
+    matches!(
+        module,
+        "copy"
+            | "template"
+            | "script"
+            | "unarchive"
+            | "package"
+            | "service"
+            | "gather_facts"
+            | "assemble"
+            | "async_status"
+    )
 }
 
 /// Arguments that an action renders (or evaluates) by itself.
@@ -93,8 +132,18 @@ pub fn groups_of(full: &str) -> Vec<String> {
 /// Whether a module touches and looks at its own host only.
 pub fn reach_is_host(module: &str) -> bool {
     match module {
-        "debug" | "set_fact" | "assert" | "fail" | "include_vars" | "copy" | "template" | "gather_facts" | "package"
-        | "set_stats" | "validate_argument_spec" | "assemble" => true,
+        "debug"
+        | "set_fact"
+        | "assert"
+        | "fail"
+        | "include_vars"
+        | "copy"
+        | "template"
+        | "gather_facts"
+        | "package"
+        | "set_stats"
+        | "validate_argument_spec"
+        | "assemble" => true,
         _ => quorate_agent::modules::find(module)
             .is_some_and(|module| module.spec().reach == quorate_agent::spec::Reach::Host),
     }
@@ -127,6 +176,8 @@ pub async fn run(call: &ActionCall<'_>) -> ActionResult {
         "package" => remote::package(call).await,
         "service" => remote::service(call).await,
         "etcd_live" | "etcd_info" | "etcd_health" | "etcd_guard" => etcd::run(call).await,
-        _ => remote::module(call, &call.module_as_written, call.args.clone(), Vec::new()).await.map(|result| (result, Vec::new())),
+        _ => remote::module(call, &call.module_as_written, call.args.clone(), Vec::new())
+            .await
+            .map(|result| (result, Vec::new())),
     }
 }

@@ -35,7 +35,12 @@ fn job(call: &ActionCall<'_>, name: &str, args: Dict) -> Job {
 }
 
 /// Runs a module on the host; `async` included.
-pub(super) async fn module(call: &ActionCall<'_>, name: &str, args: Dict, blobs: Vec<Blob>) -> Result<Dict, Failure> {
+pub(super) async fn module(
+    call: &ActionCall<'_>,
+    name: &str,
+    args: Dict,
+    blobs: Vec<Blob>,
+) -> Result<Dict, Failure> {
     let short = crate::playbook::short_name(name);
     if quorate_agent::modules::find(name).is_none() {
         return Err(Failure::action(format!("The module {short} was not found.")));
@@ -55,10 +60,18 @@ pub(super) async fn module(call: &ActionCall<'_>, name: &str, args: Dict, blobs:
     let deadline = Instant::now() + Duration::from_secs(limit + poll);
     loop {
         tokio::time::sleep(Duration::from_secs(poll.max(1))).await;
-        let status = Job { check: false, ..self::job(call, "ansible.builtin.async_status", dict! {"jid" => &jid}) };
+        let status =
+            Job { check: false, ..self::job(call, "ansible.builtin.async_status", dict! {"jid" => &jid}) };
         match link.run(status, Vec::new(), None).await {
             Ok(result) if result.get("finished").is_some_and(Value::is_truthy) => {
-                let cleanup = Job { check: false, ..self::job(call, "ansible.builtin.async_status", dict! {"jid" => &jid, "mode" => "cleanup"}) };
+                let cleanup = Job {
+                    check: false,
+                    ..self::job(
+                        call,
+                        "ansible.builtin.async_status",
+                        dict! {"jid" => &jid, "mode" => "cleanup"},
+                    )
+                };
                 link.run(cleanup, Vec::new(), None).await.ok();
                 return Ok(result);
             }
@@ -67,7 +80,8 @@ pub(super) async fn module(call: &ActionCall<'_>, name: &str, args: Dict, blobs:
             Err(_) => {}
         }
         if Instant::now() > deadline {
-            let mut failure = Failure::action(format!("async task did not complete within the requested time - {limit}s"));
+            let mut failure =
+                Failure::action(format!("async task did not complete within the requested time - {limit}s"));
             failure.result.insert("ansible_job_id", &jid);
             return Err(failure);
         }
@@ -132,7 +146,11 @@ pub(super) async fn package(call: &ActionCall<'_>) -> ActionResult {
         None => {
             let setup = dict! {"gather_subset" => Value::list([Value::from("!all"), Value::from("!min"), Value::from("pkg_mgr")]), "filter" => "ansible_pkg_mgr"};
             let facts = module(call, "ansible.builtin.setup", setup, Vec::new()).await?;
-            facts.get("ansible_facts").and_then(|f| f.get("ansible_pkg_mgr").cloned()).map(|v| str_of(&v)).unwrap_or_default()
+            facts
+                .get("ansible_facts")
+                .and_then(|f| f.get("ansible_pkg_mgr").cloned())
+                .map(|v| str_of(&v))
+                .unwrap_or_default()
         }
     };
     let name = match manager.as_str() {
@@ -142,7 +160,9 @@ pub(super) async fn package(call: &ActionCall<'_>) -> ActionResult {
         other => other,
     };
     if quorate_agent::modules::find(name).is_none() {
-        return Err(Failure::action(format!("Could not find a matching action for the \"{manager}\" package manager.")));
+        return Err(Failure::action(format!(
+            "Could not find a matching action for the \"{manager}\" package manager."
+        )));
     }
     let result = module(call, name, args, Vec::new()).await?;
     Ok((result, Vec::new()))
@@ -176,7 +196,14 @@ pub(super) async fn wait_for_connection(call: &ActionCall<'_>) -> ActionResult {
     if delay > 0.0 {
         tokio::time::sleep(Duration::from_secs_f64(delay)).await;
     }
-    reach(call, Duration::from_secs_f64(timeout), Duration::from_secs_f64(sleep.max(0.05)), seconds("connect_timeout", 5.0)).await.map_err(|why| {
+    reach(
+        call,
+        Duration::from_secs_f64(timeout),
+        Duration::from_secs_f64(sleep.max(0.05)),
+        seconds("connect_timeout", 5.0),
+    )
+    .await
+    .map_err(|why| {
         let mut failure = Failure::action(format!("timed out waiting for ping module test: {why}"));
         failure.result.insert("elapsed", started.elapsed().as_secs());
         failure
@@ -184,14 +211,26 @@ pub(super) async fn wait_for_connection(call: &ActionCall<'_>) -> ActionResult {
     Ok((dict! {"changed" => false, "elapsed" => started.elapsed().as_secs()}, Vec::new()))
 }
 
-async fn reach(call: &ActionCall<'_>, limit: Duration, pause: Duration, connect: f64) -> Result<Dict, String> {
+async fn reach(
+    call: &ActionCall<'_>,
+    limit: Duration,
+    pause: Duration,
+    connect: f64,
+) -> Result<Dict, String> {
     let deadline = Instant::now() + limit;
     let mut target = call.target.clone();
     target.timeout = Duration::from_secs_f64(connect.max(1.0));
     loop {
         call.run.pool.reset(&call.target.host).await;
         let why = match call.run.pool.link(&target, call.become_).await {
-            Ok(link) => match link.run(job(call, "ansible.builtin.ping", Dict::new()), Vec::new(), Some(Duration::from_secs(30))).await {
+            Ok(link) => match link
+                .run(
+                    job(call, "ansible.builtin.ping", Dict::new()),
+                    Vec::new(),
+                    Some(Duration::from_secs(30)),
+                )
+                .await
+            {
                 Ok(result) => return Ok(result),
                 Err(error) => error.to_string(),
             },
@@ -204,14 +243,18 @@ async fn reach(call: &ActionCall<'_>, limit: Duration, pause: Duration, connect:
     }
 }
 
-async fn run_line(call: &ActionCall<'_>, line: &str) -> Result<crate::connect::RawOutput, crate::connect::ConnectError> {
+async fn run_line(
+    call: &ActionCall<'_>,
+    line: &str,
+) -> Result<crate::connect::RawOutput, crate::connect::ConnectError> {
     call.run.pool.raw(call.target, call.become_, line, None).await
 }
 
 /// `reboot`: asks for it, waits until the boot id is another one and a test command works.
 pub(super) async fn reboot(call: &ActionCall<'_>) -> ActionResult {
     if call.target.kind == crate::connect::Kind::Local {
-        let mut failure = Failure::action("Running reboot with local connection would reboot the control node.");
+        let mut failure =
+            Failure::action("Running reboot with local connection would reboot the control node.");
         failure.result.insert("elapsed", 0i64);
         failure.result.insert("rebooted", false);
         return Err(failure);
@@ -219,28 +262,43 @@ pub(super) async fn reboot(call: &ActionCall<'_>) -> ActionResult {
     if call.check {
         return Ok((dict! {"changed" => true, "elapsed" => 0i64, "rebooted" => true}, Vec::new()));
     }
-    let seconds = |names: [&str; 2], otherwise: f64| names.iter().find_map(|name| call.args.get(name)).and_then(number).unwrap_or(otherwise);
+    let seconds = |names: [&str; 2], otherwise: f64| {
+        names.iter().find_map(|name| call.args.get(name)).and_then(number).unwrap_or(otherwise)
+    };
     let timeout = seconds(["reboot_timeout", "reboot_timeout_sec"], 600.0);
     let pre = seconds(["pre_reboot_delay", "pre_reboot_delay_sec"], 0.0);
     let post = seconds(["post_reboot_delay", "post_reboot_delay_sec"], 0.0);
     let connect = seconds(["connect_timeout", "connect_timeout_sec"], 5.0);
-    let text = |name: &str, otherwise: &str| call.args.get(name).filter(|v| v.is_truthy()).map_or_else(|| otherwise.to_owned(), str_of);
+    let text = |name: &str, otherwise: &str| {
+        call.args.get(name).filter(|v| v.is_truthy()).map_or_else(|| otherwise.to_owned(), str_of)
+    };
     let boot_id = text("boot_time_command", "cat /proc/sys/kernel/random/boot_id");
     let test = text("test_command", "whoami");
     let message = text("msg", "Reboot initiated by Ansible");
     let started = Instant::now();
     let before = run_line(call, &boot_id).await.map_err(|error| connection_failure(call.step, &error))?;
     if before.rc != 0 {
-        return Err(Failure::action(format!("failed to get host boot time info, rc: {}, stdout: {}, stderr: {}", before.rc, before.stdout, before.stderr)));
+        return Err(Failure::action(format!(
+            "failed to get host boot time info, rc: {}, stdout: {}, stderr: {}",
+            before.rc, before.stdout, before.stderr
+        )));
     }
     let minutes = (pre / 60.0) as i64;
     let line = match call.args.get("reboot_command").filter(|v| v.is_truthy()).map(str_of) {
         Some(line) => line,
-        None => format!("shutdown -r {} {}", if minutes > 0 { format!("+{minutes}") } else { "now".into() }, shell_quote(&message)),
+        None => format!(
+            "shutdown -r {} {}",
+            if minutes > 0 { format!("+{minutes}") } else { "now".into() },
+            shell_quote(&message)
+        ),
     };
     match run_line(call, &line).await {
         Ok(output) if output.rc != 0 && output.rc != 255 && output.rc != 143 => {
-            let mut failure = Failure::action(format!("Reboot command failed. Error was: '{}, {}'", output.stdout.trim(), output.stderr.trim()));
+            let mut failure = Failure::action(format!(
+                "Reboot command failed. Error was: '{}, {}'",
+                output.stdout.trim(),
+                output.stderr.trim()
+            ));
             failure.result.insert("rebooted", false);
             return Err(failure);
         }
@@ -258,7 +316,10 @@ pub(super) async fn reboot(call: &ActionCall<'_>) -> ActionResult {
             break;
         }
         if Instant::now() > deadline {
-            let mut failure = Failure::action(format!("Timed out waiting for last boot time check (timeout={})", timeout as i64));
+            let mut failure = Failure::action(format!(
+                "Timed out waiting for last boot time check (timeout={})",
+                timeout as i64
+            ));
             failure.result.insert("rebooted", true);
             failure.result.insert("elapsed", started.elapsed().as_secs());
             return Err(failure);
@@ -272,7 +333,10 @@ pub(super) async fn reboot(call: &ActionCall<'_>) -> ActionResult {
             break;
         }
         if Instant::now() > deadline {
-            return Err(Failure::action(format!("Timed out waiting for post-reboot test command (timeout={})", timeout as i64)));
+            return Err(Failure::action(format!(
+                "Timed out waiting for post-reboot test command (timeout={})",
+                timeout as i64
+            )));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
         call.run.pool.reset(&call.target.host).await;

@@ -1,0 +1,165 @@
+//! Which tasks take a member of an etcd cluster away.
+//!
+//! In: a task with its arguments rendered. Out: the [`Deed`]s in it, or one of them once the member's unit is known.
+//!
+//! **Invariant:** no variable is looked up before the module and its text say that it may matter, so everything else
+//! costs a comparison of strings.
+
+pub(super) use super::shell::Kind;
+use super::shell::{self, Deed, Subject};
+use crate::run::actions::ActionCall;
+use quorate_value::{Dict, Value, str_of};
+
+/// Scripts up to this size are read for what they do.
+const SCRIPT_LIMIT: u64 = 1 << 20;
+
+/// What a step does that may concern etcd, in order.
+pub(super) fn deeds(call: &ActionCall<'_>) -> Vec<Deed> {
+    match call.module.as_str() {
+        "script" => script(call).map(|text| shell::scan(&text)).unwrap_or_default(),
+        module => of_module(module, &call.args),
+    }
+}
+
+/// The same for modules whose arguments say it all.
+fn of_module(module: &str, args: &Dict) -> Vec<Deed> {
+    match module {
+        "service" | "systemd" | "systemd_service" | "sysvinit" => service(args),
+        "command" | "shell" | "raw" => command(args),
+        "reboot" => vec![Deed::host(Kind::Restart)],
+        _ => Vec::new(),
+    }
+}
+
+fn service(args: &Dict) -> Vec<Deed> {
+    let text = |names: &[&str]| names.iter().find_map(|name| args.get(name)).filter(|v| !v.is_null()).map(str_of);
+    let kind = match text(&["state"]).as_deref() {
+        Some("stopped") => Kind::Stop,
+        Some("restarted") => Kind::Restart,
+        Some("started") => Kind::Start,
+        _ => return Vec::new(),
+    };
+    if text(&["scope"]).is_some_and(|scope| scope != "system") {
+        return Vec::new();
+    }
+    let loose = args.get("no_block").and_then(Value::to_bool_loose).unwrap_or(false);
+    match text(&["name", "service", "unit"]) {
+        Some(unit) => vec![Deed { loose, ..Deed::unit(kind, &unit) }],
+        None => Vec::new(),
+    }
+}
+
+fn command(args: &Dict) -> Vec<Deed> {
+    if let Some(Value::List(argv)) = args.get("argv") {
+        return shell::scan_words(&argv.iter().map(str_of).collect::<Vec<_>>());
+    }
+    let text = args.get("_raw_params").or_else(|| args.get("cmd")).map(str_of);
+    text.map(|text| shell::scan(&text)).unwrap_or_default()
+}
+
+fn script(call: &ActionCall<'_>) -> Option<String> {
+    let line = call.args.get("_raw_params").or_else(|| call.args.get("cmd")).map(str_of)?;
+    let words = quorate_agent::system::shlex::split(&line).ok()?;
+    let path = crate::vars::render::find_file(call.scope, "files", words.first()?).ok()?;
+    let size = std::fs::metadata(&path).ok().filter(std::fs::Metadata::is_file)?.len();
+    if size > SCRIPT_LIMIT {
+        return None;
+    }
+    String::from_utf8(std::fs::read(path).ok()?).ok()
+}
+
+/// All deeds taken together, as far as they concern this unit or its host.
+pub(super) fn concerning(deeds: &[Deed], unit: &str) -> Option<Deed> {
+    let mut all: Option<Deed> = None;
+    for deed in deeds.iter().filter(|deed| is_about(deed, unit)) {
+        all = Some(match all {
+            None => deed.clone(),
+            // stopped and then started again: a restart, taken together
+            Some(before) if deed.kind == Kind::Start && before.kind != Kind::Start => {
+                Deed { kind: Kind::Restart, ..before }
+            }
+            Some(before) if before.subject == Subject::Host => before,
+            Some(before) => Deed { loose: before.loose || deed.loose, ..deed.clone() },
+        });
+    }
+    all
+}
+
+fn is_about(deed: &Deed, unit: &str) -> bool {
+    match &deed.subject {
+        Subject::Host => true,
+        Subject::Unit(named) => is_member_unit(named, unit),
+    }
+}
+
+/// `etcd`, `etcd.service`, `etcd@a`, `etcd*`, and whatever `etcd_unit` says.
+fn is_member_unit(named: &str, unit: &str) -> bool {
+    let bare = |name: &str| name.strip_suffix(".service").unwrap_or(name).to_owned();
+    let (named, unit) = (bare(named), bare(unit));
+    if let Some(prefix) = named.find(['*', '?', '[']).map(|at| &named[..at]) {
+        return unit.starts_with(prefix) || "etcd".starts_with(prefix);
+    }
+    named == "etcd" || named.starts_with("etcd@") || named == unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quorate_value::dict;
+
+    fn kind(module: &str, args: Dict, unit: &str) -> Option<(Kind, bool)> {
+        concerning(&of_module(module, &args), unit).map(|deed| (deed.kind, deed.loose))
+    }
+
+    #[test]
+    fn which_tasks_are_guarded() {
+        let raw = |text: &str| dict! {"_raw_params" => text};
+        #[rustfmt::skip] // read in columns
+        let cases: Vec<(&str, Dict, Option<(Kind, bool)>)> = vec![
+            ("systemd_service", dict! {"name" => "etcd", "state" => "restarted"},            Some((Kind::Restart, false))),
+            ("systemd_service", dict! {"name" => "etcd", "state" => "restarted", "no_block" => true}, Some((Kind::Restart, true))),
+            ("systemd",         dict! {"unit" => "etcd.service", "state" => "stopped"},      Some((Kind::Stop, false))),
+            ("service",         dict! {"name" => "etcd", "state" => "stopped"},              Some((Kind::Stop, false))),
+            ("service",         dict! {"name" => "etcd@b", "state" => "stopped"},            Some((Kind::Stop, false))),
+            ("sysvinit",        dict! {"name" => "etcd", "state" => "restarted"},            Some((Kind::Restart, false))),
+            ("service",         dict! {"name" => "etcd", "state" => "started"},              Some((Kind::Start, false))),
+            ("service",         dict! {"name" => "etcd", "state" => "reloaded"},             None),
+            ("service",         dict! {"name" => "etcd", "enabled" => false},                None),
+            ("service",         dict! {"name" => "patroni", "state" => "restarted"},         None),
+            ("service",         dict! {"name" => "etcd3", "state" => "restarted"},           None),
+            ("systemd",         dict! {"name" => "etcd", "state" => "stopped", "scope" => "user"}, None),
+            ("systemd",         dict! {"daemon_reload" => true},                             None),
+            ("command",         raw("systemctl restart etcd"),                               Some((Kind::Restart, false))),
+            ("shell",           raw("systemctl stop etcd; mv a b; systemctl start etcd"),    Some((Kind::Restart, false))),
+            ("shell",           raw("systemctl restart etcd; systemctl stop etcd"),          Some((Kind::Stop, false))),
+            ("raw",             raw("systemctl --no-block restart etcd"),                    Some((Kind::Restart, true))),
+            ("command",         dict! {"argv" => Value::list([Value::from("systemctl"), Value::from("stop"), Value::from("etcd")])}, Some((Kind::Stop, false))),
+            ("command",         dict! {"cmd" => "reboot"},                                   Some((Kind::Restart, true))),
+            ("command",         raw("systemctl restart 'etcd*'"),                            Some((Kind::Restart, false))),
+            ("command",         raw("systemctl stop 'pat*'"),                                None),
+            ("command",         raw("etcdctl member remove 1"),                              None),
+            ("command",         raw("uptime"),                                               None),
+            ("reboot",          Dict::new(),                                                 Some((Kind::Restart, true))),
+            ("copy",            dict! {"dest" => "/etc/etcd/etcd.conf"},                     None),
+        ];
+        for (module, args, expected) in cases {
+            assert_eq!(kind(module, args.clone(), "etcd"), expected, "{module} {args:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_of_another_name() {
+        let restart = |name: &str| dict! {"name" => name, "state" => "restarted"};
+        assert!(kind("service", restart("store"), "store.service").is_some());
+        assert!(kind("service", restart("store"), "etcd").is_none());
+        assert!(kind("service", restart("etcd"), "store").is_some(), "the usual name counts too");
+    }
+
+    #[test]
+    fn a_host_that_goes_takes_the_unit_along() {
+        let both = of_module("shell", &dict! {"_raw_params" => "systemctl restart etcd; reboot"});
+        assert_eq!(concerning(&both, "etcd").map(|deed| deed.subject), Some(Subject::Host));
+        let later = of_module("command", &dict! {"_raw_params" => "shutdown -r +5"});
+        assert!(concerning(&later, "etcd").is_some_and(|deed| deed.later));
+    }
+}

@@ -1,0 +1,386 @@
+//! Commands as people write them: which of them start, stop or restart a service, or take the whole host away.
+//!
+//! In: shell text, or words. Out: what each simple command does, in order.
+//!
+//! **Invariant:** reads, never runs. Where it cannot tell (a variable instead of a unit, a file it does not see) it
+//! leans towards "this stops etcd" only if the text speaks of etcd at all.
+//!
+//! Not here: whether the unit is a member of a cluster ([`recognise`](super::recognise)).
+
+/// What becomes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It comes up.
+    Start,
+    /// It goes down and comes up.
+    Restart,
+    /// Its process is killed; whether it comes back is the service manager's choice.
+    Kill,
+    /// It goes down and stays there.
+    Stop,
+}
+
+/// What it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A unit (or service), as written.
+    Unit(String),
+    /// The host.
+    Host,
+}
+
+/// One command that matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Deed {
+    /// What becomes of it.
+    pub(crate) kind: Kind,
+    /// What it is about.
+    pub(crate) subject: Subject,
+    /// It returns before it is done.
+    pub(crate) loose: bool,
+    /// It happens at a later time that nobody waits for.
+    pub(crate) later: bool,
+}
+
+impl Deed {
+    pub(crate) fn unit(kind: Kind, unit: &str) -> Self {
+        Deed { kind, subject: Subject::Unit(unit.to_owned()), loose: false, later: false }
+    }
+
+    pub(crate) fn host(kind: Kind) -> Self {
+        Deed { kind, subject: Subject::Host, loose: true, later: false }
+    }
+}
+
+/// How deep quotes in quotes are followed.
+const DEPTH: usize = 5;
+
+/// Everything that text does.
+pub(crate) fn scan(text: &str) -> Vec<Deed> {
+    let mut deeds = Vec::new();
+    if may_matter(text) {
+        scan_into(text, speaks_of_etcd(text), DEPTH, &mut deeds);
+    }
+    deeds
+}
+
+/// The same for a command that no shell splits.
+pub(crate) fn scan_words(words: &[String]) -> Vec<Deed> {
+    let mut deeds = Vec::new();
+    if words.iter().any(|word| may_matter(word)) {
+        let mentions = words.iter().any(|word| speaks_of_etcd(word));
+        command(words, mentions, DEPTH, &mut deeds);
+    }
+    deeds
+}
+
+/// Most commands are none of ours: a look for substrings settles it.
+fn may_matter(text: &str) -> bool {
+    const SIGNS: [&str; 8] = ["etcd", "systemctl", "reboot", "shutdown", "poweroff", "halt", "init", "kexec"];
+    SIGNS.iter().any(|sign| text.contains(sign))
+}
+
+/// Whether `etcd` stands there as a word: not `etcdctl`, not `/var/lib/etcd/…`.
+fn speaks_of_etcd(text: &str) -> bool {
+    text.match_indices("etcd").any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + 4..].chars().next();
+        let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '_' | '/' | '-'));
+        !word(before) && !word(after)
+    })
+}
+
+fn scan_into(text: &str, mentions: bool, depth: usize, deeds: &mut Vec<Deed>) {
+    let mut nested = Vec::new();
+    for words in split(text, &mut nested) {
+        command(&words, mentions, depth, deeds);
+    }
+    if depth > 0 {
+        for inner in nested {
+            scan_into(&inner, mentions, depth - 1, deeds);
+        }
+    }
+}
+
+/// Simple commands of shell text, quotes removed. What `$(…)` and backticks hold goes to `nested`.
+fn split(text: &str, nested: &mut Vec<String>) -> Vec<Vec<String>> {
+    let mut commands: Vec<Vec<String>> = Vec::new();
+    let mut words: Vec<String> = Vec::new();
+    let mut word: Option<String> = None;
+    let mut drop_next = false;
+    let mut chars = text.chars().peekable();
+    macro_rules! end_word {
+        () => {
+            if let Some(done) = word.take() {
+                if drop_next {
+                    drop_next = false;
+                } else {
+                    words.push(done);
+                }
+            }
+        };
+    }
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('\n') | None => {}
+                Some(other) => word.get_or_insert_default().push(other),
+            },
+            '\'' => {
+                let word = word.get_or_insert_default();
+                word.extend(chars.by_ref().take_while(|c| *c != '\''));
+            }
+            '"' => {
+                let word = word.get_or_insert_default();
+                while let Some(c) = chars.next() {
+                    match c {
+                        '"' => break,
+                        '\\' => word.extend(chars.next()),
+                        '$' if chars.peek() == Some(&'(') => {
+                            chars.next();
+                            let inner = parenthesised(&mut chars);
+                            word.push_str(&format!("$({inner})"));
+                            nested.push(inner);
+                        }
+                        '`' => {
+                            let inner: String = chars.by_ref().take_while(|c| *c != '`').collect();
+                            word.push_str(&format!("$({inner})"));
+                            nested.push(inner);
+                        }
+                        other => word.push(other),
+                    }
+                }
+            }
+            '$' if chars.peek() == Some(&'(') => {
+                chars.next();
+                let inner = parenthesised(&mut chars);
+                word.get_or_insert_default().push_str(&format!("$({inner})"));
+                nested.push(inner);
+            }
+            '`' => {
+                let inner: String = chars.by_ref().take_while(|c| *c != '`').collect();
+                word.get_or_insert_default().push_str(&format!("$({inner})"));
+                nested.push(inner);
+            }
+            '#' if word.is_none() => {
+                chars.by_ref().take_while(|c| *c != '\n').for_each(drop);
+                commands.push(std::mem::take(&mut words));
+            }
+            '>' | '<' => {
+                if word.as_ref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit())) {
+                    word = None;
+                }
+                end_word!();
+                while chars.next_if(|c| matches!(c, '>' | '<' | '&' | '|')).is_some() {}
+                drop_next = true;
+            }
+            ';' | '&' | '|' | '\n' | '(' | ')' => {
+                end_word!();
+                drop_next = false;
+                commands.push(std::mem::take(&mut words));
+            }
+            c if c.is_whitespace() => end_word!(),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    end_word!();
+    commands.push(words);
+    commands.retain(|words| !words.is_empty());
+    commands
+}
+
+fn parenthesised(chars: &mut impl Iterator<Item = char>) -> String {
+    let mut open = 1;
+    chars
+        .take_while(|c| {
+            match c {
+                '(' => open += 1,
+                ')' => open -= 1,
+                _ => {}
+            }
+            open > 0
+        })
+        .collect()
+}
+
+fn base(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+/// One simple command; wrappers such as `sudo` are taken off first.
+fn command(words: &[String], mentions: bool, depth: usize, deeds: &mut Vec<Deed>) {
+    let keyword = |word: &str| {
+        matches!(word, "if" | "then" | "else" | "elif" | "do" | "while" | "until" | "!" | "{" | "time")
+    };
+    let assigns = |word: &str| {
+        word.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        })
+    };
+    let skipped = words.iter().take_while(|word| keyword(word) || assigns(word)).count();
+    let words = &words[skipped..];
+    let Some((first, rest)) = words.split_first() else { return };
+    let go_on = |rest: &[String], deeds: &mut Vec<Deed>| {
+        if depth > 0 {
+            command(rest, mentions, depth - 1, deeds);
+        }
+    };
+    match base(first) {
+        "sudo" | "doas" => go_on(after_options(rest, &["-u", "-g", "-U", "-C", "-h", "-p", "-r", "-t", "-T", "-D", "-R"]), deeds),
+        "env" => go_on(after_options(rest, &["-u", "-C"]), deeds),
+        "nohup" | "setsid" | "exec" | "command" | "builtin" | "busybox" | "systemd-inhibit" | "unshare" => {
+            go_on(after_options(rest, &[]), deeds);
+        }
+        "nice" | "ionice" | "watch" => go_on(after_options(rest, &["-n", "-c", "-p", "--interval"]), deeds),
+        "stdbuf" => go_on(after_options(rest, &["-i", "-o", "-e"]), deeds),
+        "timeout" => go_on(after_options(rest, &["-k", "-s"]).get(1..).unwrap_or_default(), deeds),
+        "flock" => go_on(after_options(rest, &["-w", "-E"]).get(1..).unwrap_or_default(), deeds),
+        "xargs" => go_on(after_options(rest, &["-n", "-P", "-I", "-a", "-L", "-d"]), deeds),
+        "strace" => go_on(after_options(rest, &["-o", "-e", "-s"]), deeds),
+        "nsenter" => go_on(after_options(rest, &["-t", "-S", "-G"]), deeds),
+        "systemd-run" => go_on(after_options(rest, &["-p", "-u", "-E", "--unit", "--property"]), deeds),
+        "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh" | "su" | "runuser" | "script" => {
+            let at = rest.iter().position(|word| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'));
+            if let Some(text) = at.and_then(|at| rest[at + 1..].iter().find(|word| !word.starts_with('-')))
+                && depth > 0
+            {
+                scan_into(text, mentions, depth - 1, deeds);
+            }
+        }
+        "eval" if depth > 0 => scan_into(&rest.join(" "), mentions, depth - 1, deeds),
+        "systemctl" => systemctl(rest, mentions, deeds),
+        "service" | "rc-service" | "invoke-rc.d" => {
+            let rest = after_options(rest, &[]);
+            if let [unit, verb, ..] = rest {
+                service(unit, verb, mentions, deeds);
+            }
+        }
+        unit if first.contains("/init.d/") => {
+            if let Some(verb) = rest.first() {
+                service(unit, verb, mentions, deeds);
+            }
+        }
+        "pkill" | "killall" | "skill" => {
+            let harmless = rest.iter().any(|word| matches!(word.as_str(), "-0" | "-l" | "--list" | "--help"));
+            let names = rest.iter().filter(|word| !word.starts_with('-'));
+            let hit = names.filter(|word| word.contains("etcd") && !word.contains("etcdctl")).count() > 0;
+            if hit && !harmless {
+                deeds.push(Deed::unit(Kind::Kill, "etcd"));
+            }
+        }
+        "kill" => {
+            let harmless = rest.iter().any(|word| matches!(word.as_str(), "-0" | "-l" | "-L"));
+            if !harmless && rest.iter().any(|word| word.starts_with("$(") && speaks_of_etcd(word)) {
+                deeds.push(Deed::unit(Kind::Kill, "etcd"));
+            }
+        }
+        name @ ("reboot" | "poweroff" | "halt") => {
+            if !rest.iter().any(|word| matches!(word.as_str(), "-w" | "--wtmp-only" | "--help")) {
+                let restarts = name == "reboot" && !rest.iter().any(|word| matches!(word.as_str(), "-p" | "--poweroff" | "--halt"));
+                deeds.push(Deed::host(if restarts { Kind::Restart } else { Kind::Stop }));
+            }
+        }
+        "shutdown" => shutdown(rest, deeds),
+        "init" | "telinit" => match rest.first().map(String::as_str) {
+            Some("0" | "1") => deeds.push(Deed::host(Kind::Stop)),
+            Some("6") => deeds.push(Deed::host(Kind::Restart)),
+            _ => {}
+        },
+        _ => {}
+    }
+}
+
+/// What follows the options of a wrapper. `with_value` name options whose value is the next word.
+fn after_options<'a>(words: &'a [String], with_value: &[&str]) -> &'a [String] {
+    let mut at = 0;
+    while let Some(word) = words.get(at) {
+        if word == "--" {
+            return &words[at + 1..];
+        }
+        if !word.starts_with('-') {
+            break;
+        }
+        at += if with_value.contains(&word.as_str()) { 2 } else { 1 };
+    }
+    words.get(at..).unwrap_or_default()
+}
+
+fn systemctl(words: &[String], mentions: bool, deeds: &mut Vec<Deed>) {
+    const WITH_VALUE: [&str; 15] = [
+        "-t", "--type", "-p", "--property", "-P", "-s", "--signal", "-n", "--lines", "-o", "--output", "--job-mode",
+        "--kill-whom", "--kill-who", "--state",
+    ];
+    let mut names: Vec<&str> = Vec::new();
+    let (mut now, mut loose, mut later) = (false, false, false);
+    let mut words = words.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        match word {
+            "--now" => now = true,
+            "--no-block" => loose = true,
+            // another manager, another machine, or a mere file tree
+            "--user" | "--global" | "-H" | "-M" => return,
+            _ if ["--host", "--machine", "--root", "--image"].iter().any(|option| word.starts_with(option)) => return,
+            _ if word.starts_with("--when") => later = true,
+            _ if WITH_VALUE.contains(&word) => {
+                words.next();
+            }
+            _ if word.starts_with('-') => {}
+            _ => names.push(word),
+        }
+    }
+    let Some((verb, units)) = names.split_first() else { return };
+    let kind = match *verb {
+        "start" => Kind::Start,
+        "enable" | "reenable" if now => Kind::Start,
+        "stop" => Kind::Stop,
+        "disable" | "mask" if now => Kind::Stop,
+        // etcd's units know no reload, so these restart it
+        "restart" | "try-restart" | "condrestart" | "force-reload" | "reload-or-restart" | "try-reload-or-restart" => Kind::Restart,
+        "kill" => Kind::Kill,
+        "reboot" | "kexec" | "soft-reboot" => {
+            deeds.push(Deed { later, ..Deed::host(Kind::Restart) });
+            return;
+        }
+        "poweroff" | "halt" | "suspend" | "hibernate" | "hybrid-sleep" | "suspend-then-hibernate" | "rescue" | "emergency"
+        | "isolate" => {
+            deeds.push(Deed { later, ..Deed::host(Kind::Stop) });
+            return;
+        }
+        verb if verb.contains('$') && mentions => Kind::Stop,
+        _ => return,
+    };
+    for unit in units {
+        // a variable: in a text that speaks of etcd it may be etcd
+        let unit = if unit.contains('$') && mentions { "etcd" } else { unit };
+        deeds.push(Deed { loose, ..Deed::unit(kind, unit) });
+    }
+}
+
+fn service(unit: &str, verb: &str, mentions: bool, deeds: &mut Vec<Deed>) {
+    let kind = match verb {
+        "start" => Kind::Start,
+        "stop" => Kind::Stop,
+        "restart" | "force-reload" | "condrestart" | "try-restart" | "--full-restart" => Kind::Restart,
+        _ => return,
+    };
+    let unit = if unit.contains('$') && mentions { "etcd" } else { unit };
+    deeds.push(Deed::unit(kind, unit));
+}
+
+fn shutdown(words: &[String], deeds: &mut Vec<Deed>) {
+    let has = |letter: char| {
+        words.iter().any(|word| word.starts_with('-') && !word.starts_with("--") && word.contains(letter))
+    };
+    let long = |name: &str| words.iter().any(|word| word == name);
+    if has('c') || has('k') || long("--help") || long("--show") {
+        return;
+    }
+    let kind = if has('r') || long("--reboot") { Kind::Restart } else { Kind::Stop };
+    let when = words.iter().find(|word| !word.starts_with('-')).map(String::as_str);
+    let later = !matches!(when, Some("now" | "+0"));
+    deeds.push(Deed { later, ..Deed::host(kind) });
+}
+
+#[cfg(test)]
+#[path = "shell_tests.rs"]
+mod tests;

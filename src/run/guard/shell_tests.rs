@@ -1,0 +1,99 @@
+use super::*;
+
+/// `stop etcd`, `restart host!` (`!`: later), `restart etcd~` (`~`: returns early).
+fn told(deeds: &[Deed]) -> String {
+    let one = |deed: &Deed| {
+        let kind = match deed.kind {
+            Kind::Start => "start",
+            Kind::Restart => "restart",
+            Kind::Kill => "kill",
+            Kind::Stop => "stop",
+        };
+        let (subject, early) = match &deed.subject {
+            Subject::Unit(unit) => (unit.as_str(), if deed.loose { "~" } else { "" }),
+            Subject::Host => ("host", ""),
+        };
+        format!("{kind} {subject}{early}{}", if deed.later { "!" } else { "" })
+    };
+    deeds.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[rustfmt::skip] // read in columns
+const CASES: &[(&str, &str)] = &[
+    ("systemctl restart etcd",                              "restart etcd"),
+    ("/usr/bin/systemctl restart etcd.service",             "restart etcd.service"),
+    ("systemctl --no-block restart etcd",                   "restart etcd~"),
+    ("systemctl try-restart etcd",                          "restart etcd"),
+    ("systemctl reload-or-restart etcd",                    "restart etcd"),
+    ("systemctl stop chrony etcd",                          "stop chrony, stop etcd"),
+    ("systemctl kill -s SIGKILL etcd",                      "kill etcd"),
+    ("systemctl disable --now etcd",                        "stop etcd"),
+    ("systemctl mask --now etcd",                           "stop etcd"),
+    ("systemctl stop 'etcd@a.service'",                     "stop etcd@a.service"),
+    ("service etcd stop",                                   "stop etcd"),
+    ("service etcd restart",                                "restart etcd"),
+    ("/etc/init.d/etcd restart",                            "restart etcd"),
+    ("pkill -9 etcd",                                       "kill etcd"),
+    ("killall etcd",                                        "kill etcd"),
+    ("kill -9 $(pidof etcd)",                               "kill etcd"),
+    ("kill `pgrep -x etcd`",                                "kill etcd"),
+    ("reboot",                                              "restart host"),
+    ("/sbin/shutdown -r now",                               "restart host"),
+    ("shutdown -r +5",                                      "restart host!"),
+    ("shutdown -h",                                         "stop host!"),
+    ("systemctl poweroff",                                  "stop host"),
+    ("init 6",                                              "restart host"),
+    // in company
+    ("cd /tmp && systemctl stop etcd; rm -rf x; systemctl start etcd", "stop etcd, start etcd"),
+    ("true || systemctl restart etcd",                      "restart etcd"),
+    ("if systemctl is-active etcd; then systemctl restart etcd; fi", "restart etcd"),
+    ("sleep 1\nsystemctl restart etcd # now\n",             "restart etcd"),
+    ("sudo -u root systemctl restart etcd",                 "restart etcd"),
+    ("ETCD=1 env A=b timeout 5 systemctl restart etcd",     "restart etcd"),
+    ("nohup nice -n 5 systemctl restart etcd >/dev/null 2>&1 &", "restart etcd"),
+    ("sh -c 'sleep 1; systemctl restart etcd'",             "restart etcd"),
+    ("bash -lc \"su - root -c 'systemctl stop etcd'\"",     "stop etcd"),
+    ("x=$(systemctl stop etcd)",                            "stop etcd"),
+    ("for u in etcd patroni; do systemctl restart $u; done", "restart etcd"),
+    ("echo `reboot`",                                       "restart host"),
+    // not ours to stop
+    ("systemctl start etcd",                                "start etcd"),
+    ("systemctl reload etcd",                               ""),
+    ("systemctl status etcd",                               ""),
+    ("systemctl enable etcd",                               ""),
+    ("systemctl disable etcd",                              ""),
+    ("systemctl restart patroni",                           "restart patroni"),
+    ("systemctl --user stop etcd",                          ""),
+    ("systemctl -H other stop etcd",                        ""),
+    ("systemctl daemon-reload",                             ""),
+    ("service etcd status",                                 ""),
+    ("etcdctl member remove 8e9e05c52164694d",              ""),
+    ("echo systemctl restart etcd",                         ""),
+    ("echo 'systemctl restart etcd'",                       ""),
+    ("grep reboot /var/log/syslog",                         ""),
+    ("# systemctl restart etcd",                            ""),
+    ("journalctl -u etcd > reboot",                         ""),
+    ("pkill -0 etcd",                                       ""),
+    ("pkill etcdctl",                                       ""),
+    ("kill 123",                                            ""),
+    ("shutdown -c",                                         ""),
+    ("systemctl restart $unit",                             "restart $unit"),
+    ("ls /var/lib/etcd/member",                             ""),
+    ("",                                                    ""),
+    ("'unfinished \"quotes $(and `more",                    ""),
+];
+
+#[test]
+fn what_text_does() {
+    for (text, expected) in CASES {
+        assert_eq!(told(&scan(text)), *expected, "{text}");
+    }
+}
+
+#[test]
+fn words_are_not_split_again() {
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    assert_eq!(told(&scan_words(&words(&["systemctl", "restart", "etcd"]))), "restart etcd");
+    assert_eq!(told(&scan_words(&words(&["sh", "-c", "systemctl stop etcd; true"]))), "stop etcd");
+    assert_eq!(told(&scan_words(&words(&["echo", "a; systemctl stop etcd"]))), "");
+}
