@@ -5,7 +5,7 @@
 //! An inventory with 300,000 variables is read several times faster this way.
 //!
 //! **Invariant:** text that this reads is valid YAML, free of warnings, and both ways of reading agree on it.
-//! Checked in `tests/it/laws.rs`.
+//! Checked by the tests below.
 
 use quorate_value::{Dict, FileId, Key, Span, Str, Value};
 use quorate_yaml::{Node, NodeKind};
