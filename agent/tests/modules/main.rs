@@ -3,6 +3,7 @@
 
 mod command;
 mod copy;
+mod crypto;
 mod detached;
 mod recorded;
 mod unarchive;
