@@ -10,7 +10,7 @@ PARTIAL=$BASE.partial
 rm -rf --one-file-system "$PARTIAL"
 mkdir -p "$DEBS"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
-export PARTIAL DEBS REPO
+export PARTIAL DEBS REPO SUITE INCLUDE
 mmdebstrap --mode=root --variant=minbase --format=directory --include="$INCLUDE" \
     --skip=download/empty --skip=essential/unlink --skip=cleanup/apt/cache --skip=cleanup/apt/lists \
     --aptopt="$APTCONF" \
@@ -25,6 +25,7 @@ mmdebstrap --mode=root --variant=minbase --format=directory --include="$INCLUDE"
     --essential-hook='mkdir -p "$1/etc/postgresql-common" && echo "create_main_cluster = false" > "$1/etc/postgresql-common/createcluster.conf"' \
     --customize-hook='chroot "$1" apt-get -y -q --download-only install $REPO' \
     --customize-hook='chroot "$1" apt-get -q autoclean' \
+    --customize-hook='chroot "$1" sh -eu -s < "$NEWER"' \
     --customize-hook='rm -rf "$DEBS" && mkdir -p "$DEBS"' \
     --customize-hook='sync-out /var/cache/apt/archives '"$DEBS" \
     --customize-hook='chroot "$1" sh -eu -s < "$FINISH"' \

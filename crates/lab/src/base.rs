@@ -67,7 +67,6 @@ const CLUSTER: &[&str] = &[
     "etcd-client",
     "postgresql",
     "patroni",
-    "vip-manager",
     "python3-psycopg2",
     "python3-etcd",
     "python3-dnspython",
@@ -77,6 +76,7 @@ const CLUSTER: &[&str] = &[
 const SPARE: &[&str] = &["jq", "tree", "hello", "cowsay", "bc", "haproxy", "chrony", "logrotate"];
 
 const BUILD: &str = include_str!("../assets/build-base.sh");
+const NEWER: &str = include_str!("../assets/newer-packages.sh");
 const FINISH: &str = include_str!("../assets/finish-base.sh");
 
 /// A finished base image.
@@ -94,6 +94,7 @@ impl Base {
             &include(flavour),
             &repository(),
             BUILD,
+            NEWER,
             FINISH,
         ]);
         Ok(Self { path: paths::big()?.join(format!("base-{}-{hash:016x}", flavour.name())) })
@@ -147,6 +148,7 @@ impl Base {
             ("sources.list", sources.join("\n") + "\n"),
             ("apt.conf", apt_options()),
             ("build.sh", BUILD.to_owned()),
+            ("newer.sh", NEWER.to_owned()),
             ("finish.sh", FINISH.to_owned()),
         ];
         for (suffix, text) in inputs {
@@ -166,6 +168,7 @@ impl Base {
             .env("DEBS", big.join("debs"))
             .env("SOURCES", file("sources.list"))
             .env("APTCONF", file("apt.conf"))
+            .env("NEWER", file("newer.sh"))
             .env("FINISH", file("finish.sh"))
             .env("SUITE", &suite)
             .env("INCLUDE", include(flavour))
