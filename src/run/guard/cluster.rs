@@ -91,8 +91,8 @@ impl Cluster {
 /// etcd_cluster=…` and variables of a play reach every host there is.)
 fn neighbours(ground: &Ground, host: &str) -> Vec<String> {
     let inventory = ground.run.shared.inventory();
-    let selection = inventory.select_within("etcd", None);
-    let group: Vec<String> = selection.hosts.iter().map(|id| inventory.host_name(*id).to_string()).collect();
+    let group = inventory.group_id("etcd").map(|group| inventory.hosts_of(group)).unwrap_or_default();
+    let group: Vec<String> = group.into_iter().map(|id| inventory.host_name(id).to_string()).collect();
     if group.iter().any(|name| name == host) {
         return group;
     }

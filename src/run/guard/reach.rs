@@ -17,6 +17,7 @@ use quorate_etcd::tls::ClientIdentity;
 use quorate_etcd::{Access, BoxStream, Dialer, Endpoint, Observation, observe};
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -34,7 +35,14 @@ pub(crate) struct Through {
     /// As whom.
     pub(crate) become_: Option<Become>,
     /// A helper may be started, since the step will need it anyway.
-    pub(crate) start: bool,
+    start: Arc<AtomicBool>,
+}
+
+impl Through {
+    /// The helper that a step on this target uses.
+    pub(crate) fn new(target: Target, become_: Option<Become>) -> Self {
+        Through { target, become_, start: Arc::new(AtomicBool::new(true)) }
+    }
 }
 
 /// A cluster, and how to ask it.
@@ -45,13 +53,23 @@ pub(crate) struct Reach {
     pub(crate) access: Access,
     /// Why answers may be missing although members are well.
     pub(crate) trouble: Option<String>,
+    starts: Option<Arc<AtomicBool>>,
 }
 
 impl Reach {
     /// Ways to a cluster.
     pub(crate) fn new(ground: &Ground, cluster: &Cluster, through: Option<Through>) -> Self {
         let (identity, trouble) = identity(&cluster.pki);
-        Reach { spec: cluster.spec.clone(), access: access(ground, &cluster.spec, identity, through), trouble }
+        let starts = through.as_ref().map(|through| through.start.clone());
+        Reach { spec: cluster.spec.clone(), access: access(ground, &cluster.spec, identity, through), trouble, starts }
+    }
+
+    /// From now on helpers that run are used, and none is started: the host may be away, and a failure to reach it
+    /// now would stick to the tasks that come later.
+    pub(crate) fn start_nothing(&self) {
+        if let Some(starts) = &self.starts {
+            starts.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Looks at the cluster. Without any certificate a cluster that speaks plain `http` can still be read.
@@ -209,7 +227,7 @@ impl Dialer for FromHost {
             self.memory.begin("host", to)?;
             let link = match self.ground.run.pool.running(&self.through.target.host) {
                 Some(link) => link,
-                None if self.through.start => {
+                None if self.through.start.load(Ordering::Relaxed) => {
                     started(&self.ground, self.through.target.clone(), self.through.become_.clone()).await?
                 }
                 None => return self.memory.end("host", to, Err(io::ErrorKind::NotConnected.into())),

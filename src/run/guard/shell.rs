@@ -104,89 +104,91 @@ fn scan_into(text: &str, mentions: bool, depth: usize, deeds: &mut Vec<Deed>) {
 
 /// Simple commands of shell text, quotes removed. What `$(…)` and backticks hold goes to `nested`.
 fn split(text: &str, nested: &mut Vec<String>) -> Vec<Vec<String>> {
-    let mut commands: Vec<Vec<String>> = Vec::new();
-    let mut words: Vec<String> = Vec::new();
-    let mut word: Option<String> = None;
-    let mut drop_next = false;
+    let mut out = Splitter::default();
     let mut chars = text.chars().peekable();
-    macro_rules! end_word {
-        () => {
-            if let Some(done) = word.take() {
-                if drop_next {
-                    drop_next = false;
-                } else {
-                    words.push(done);
-                }
-            }
-        };
-    }
+    let mut held = |inner: String| {
+        let shown = format!("$({inner})");
+        nested.push(inner);
+        shown
+    };
     while let Some(c) = chars.next() {
         match c {
             '\\' => match chars.next() {
                 Some('\n') | None => {}
-                Some(other) => word.get_or_insert_default().push(other),
+                Some(other) => out.word().push(other),
             },
-            '\'' => {
-                let word = word.get_or_insert_default();
-                word.extend(chars.by_ref().take_while(|c| *c != '\''));
-            }
+            '\'' => out.word().extend(chars.by_ref().take_while(|c| *c != '\'')),
             '"' => {
-                let word = word.get_or_insert_default();
+                out.word();
                 while let Some(c) = chars.next() {
                     match c {
                         '"' => break,
-                        '\\' => word.extend(chars.next()),
-                        '$' if chars.peek() == Some(&'(') => {
-                            chars.next();
-                            let inner = parenthesised(&mut chars);
-                            word.push_str(&format!("$({inner})"));
-                            nested.push(inner);
+                        '\\' => out.word().extend(chars.next()),
+                        '$' if chars.next_if_eq(&'(').is_some() => {
+                            out.word().push_str(&held(parenthesised(&mut chars)))
                         }
-                        '`' => {
-                            let inner: String = chars.by_ref().take_while(|c| *c != '`').collect();
-                            word.push_str(&format!("$({inner})"));
-                            nested.push(inner);
-                        }
-                        other => word.push(other),
+                        '`' => out.word().push_str(&held(chars.by_ref().take_while(|c| *c != '`').collect())),
+                        other => out.word().push(other),
                     }
                 }
             }
-            '$' if chars.peek() == Some(&'(') => {
-                chars.next();
-                let inner = parenthesised(&mut chars);
-                word.get_or_insert_default().push_str(&format!("$({inner})"));
-                nested.push(inner);
-            }
-            '`' => {
-                let inner: String = chars.by_ref().take_while(|c| *c != '`').collect();
-                word.get_or_insert_default().push_str(&format!("$({inner})"));
-                nested.push(inner);
-            }
-            '#' if word.is_none() => {
+            '$' if chars.next_if_eq(&'(').is_some() => out.word().push_str(&held(parenthesised(&mut chars))),
+            '`' => out.word().push_str(&held(chars.by_ref().take_while(|c| *c != '`').collect())),
+            '#' if out.word.is_none() => {
                 chars.by_ref().take_while(|c| *c != '\n').for_each(drop);
-                commands.push(std::mem::take(&mut words));
+                out.end_command();
             }
             '>' | '<' => {
-                if word.as_ref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit())) {
-                    word = None;
-                }
-                end_word!();
+                out.redirection();
                 while chars.next_if(|c| matches!(c, '>' | '<' | '&' | '|')).is_some() {}
-                drop_next = true;
             }
-            ';' | '&' | '|' | '\n' | '(' | ')' => {
-                end_word!();
-                drop_next = false;
-                commands.push(std::mem::take(&mut words));
-            }
-            c if c.is_whitespace() => end_word!(),
-            c => word.get_or_insert_default().push(c),
+            ';' | '&' | '|' | '\n' | '(' | ')' => out.end_command(),
+            c if c.is_whitespace() => out.end_word(),
+            c => out.word().push(c),
         }
     }
-    end_word!();
-    commands.push(words);
-    commands.retain(|words| !words.is_empty());
-    commands
+    out.end_command();
+    out.commands
+}
+
+#[derive(Default)]
+struct Splitter {
+    commands: Vec<Vec<String>>,
+    words: Vec<String>,
+    word: Option<String>,
+    /// The next word is where output goes.
+    into_file: bool,
+}
+
+impl Splitter {
+    fn word(&mut self) -> &mut String {
+        self.word.get_or_insert_default()
+    }
+
+    fn end_word(&mut self) {
+        if let Some(done) = self.word.take()
+            && !std::mem::take(&mut self.into_file)
+        {
+            self.words.push(done);
+        }
+    }
+
+    fn end_command(&mut self) {
+        self.end_word();
+        self.into_file = false;
+        if !self.words.is_empty() {
+            self.commands.push(std::mem::take(&mut self.words));
+        }
+    }
+
+    fn redirection(&mut self) {
+        // the 2 of `2>` is no word
+        if self.word.as_ref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit())) {
+            self.word = None;
+        }
+        self.end_word();
+        self.into_file = true;
+    }
 }
 
 fn parenthesised(chars: &mut impl Iterator<Item = char>) -> String {
@@ -226,7 +228,10 @@ fn command(words: &[String], mentions: bool, depth: usize, deeds: &mut Vec<Deed>
         }
     };
     match base(first) {
-        "sudo" | "doas" => go_on(after_options(rest, &["-u", "-g", "-U", "-C", "-h", "-p", "-r", "-t", "-T", "-D", "-R"]), deeds),
+        "sudo" | "doas" => go_on(
+            after_options(rest, &["-u", "-g", "-U", "-C", "-h", "-p", "-r", "-t", "-T", "-D", "-R"]),
+            deeds,
+        ),
         "env" => go_on(after_options(rest, &["-u", "-C"]), deeds),
         "nohup" | "setsid" | "exec" | "command" | "builtin" | "busybox" | "systemd-inhibit" | "unshare" => {
             go_on(after_options(rest, &[]), deeds);
@@ -240,7 +245,9 @@ fn command(words: &[String], mentions: bool, depth: usize, deeds: &mut Vec<Deed>
         "nsenter" => go_on(after_options(rest, &["-t", "-S", "-G"]), deeds),
         "systemd-run" => go_on(after_options(rest, &["-p", "-u", "-E", "--unit", "--property"]), deeds),
         "sh" | "bash" | "dash" | "ash" | "ksh" | "zsh" | "su" | "runuser" | "script" => {
-            let at = rest.iter().position(|word| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'));
+            let at = rest
+                .iter()
+                .position(|word| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'));
             if let Some(text) = at.and_then(|at| rest[at + 1..].iter().find(|word| !word.starts_with('-')))
                 && depth > 0
             {
@@ -276,7 +283,8 @@ fn command(words: &[String], mentions: bool, depth: usize, deeds: &mut Vec<Deed>
         }
         name @ ("reboot" | "poweroff" | "halt") => {
             if !rest.iter().any(|word| matches!(word.as_str(), "-w" | "--wtmp-only" | "--help")) {
-                let restarts = name == "reboot" && !rest.iter().any(|word| matches!(word.as_str(), "-p" | "--poweroff" | "--halt"));
+                let restarts = name == "reboot"
+                    && !rest.iter().any(|word| matches!(word.as_str(), "-p" | "--poweroff" | "--halt"));
                 deeds.push(Deed::host(if restarts { Kind::Restart } else { Kind::Stop }));
             }
         }
@@ -307,8 +315,21 @@ fn after_options<'a>(words: &'a [String], with_value: &[&str]) -> &'a [String] {
 
 fn systemctl(words: &[String], mentions: bool, deeds: &mut Vec<Deed>) {
     const WITH_VALUE: [&str; 15] = [
-        "-t", "--type", "-p", "--property", "-P", "-s", "--signal", "-n", "--lines", "-o", "--output", "--job-mode",
-        "--kill-whom", "--kill-who", "--state",
+        "-t",
+        "--type",
+        "-p",
+        "--property",
+        "-P",
+        "-s",
+        "--signal",
+        "-n",
+        "--lines",
+        "-o",
+        "--output",
+        "--job-mode",
+        "--kill-whom",
+        "--kill-who",
+        "--state",
     ];
     let mut names: Vec<&str> = Vec::new();
     let (mut now, mut loose, mut later) = (false, false, false);
@@ -319,7 +340,12 @@ fn systemctl(words: &[String], mentions: bool, deeds: &mut Vec<Deed>) {
             "--no-block" => loose = true,
             // another manager, another machine, or a mere file tree
             "--user" | "--global" | "-H" | "-M" => return,
-            _ if ["--host", "--machine", "--root", "--image"].iter().any(|option| word.starts_with(option)) => return,
+            _ if ["--host", "--machine", "--root", "--image"]
+                .iter()
+                .any(|option| word.starts_with(option)) =>
+            {
+                return;
+            }
             _ if word.starts_with("--when") => later = true,
             _ if WITH_VALUE.contains(&word) => {
                 words.next();
@@ -335,13 +361,25 @@ fn systemctl(words: &[String], mentions: bool, deeds: &mut Vec<Deed>) {
         "stop" => Kind::Stop,
         "disable" | "mask" if now => Kind::Stop,
         // etcd's units know no reload, so these restart it
-        "restart" | "try-restart" | "condrestart" | "force-reload" | "reload-or-restart" | "try-reload-or-restart" => Kind::Restart,
+        "restart"
+        | "try-restart"
+        | "condrestart"
+        | "force-reload"
+        | "reload-or-restart"
+        | "try-reload-or-restart" => Kind::Restart,
         "kill" => Kind::Kill,
         "reboot" | "kexec" | "soft-reboot" => {
             deeds.push(Deed { later, ..Deed::host(Kind::Restart) });
             return;
         }
-        "poweroff" | "halt" | "suspend" | "hibernate" | "hybrid-sleep" | "suspend-then-hibernate" | "rescue" | "emergency"
+        "poweroff"
+        | "halt"
+        | "suspend"
+        | "hibernate"
+        | "hybrid-sleep"
+        | "suspend-then-hibernate"
+        | "rescue"
+        | "emergency"
         | "isolate" => {
             deeds.push(Deed { later, ..Deed::host(Kind::Stop) });
             return;

@@ -1,0 +1,165 @@
+//! `etcd_info`, `etcd_health` and `etcd_guard`: a cluster, seen from the controller.
+
+use super::{choice, ground, known, members, whole_number};
+use crate::run::actions::ActionCall;
+use crate::run::guard::cluster::Cluster;
+use crate::run::guard::reach::{Reach, answered};
+use crate::run::guard::{Plan, Refusal};
+use crate::report::Event;
+use crate::run::task::Failure;
+use quorate_etcd::{Condition, Observation, Role, SeenMember, Target};
+use quorate_value::{Dict, Value, dict, str_of};
+use std::time::{Duration, Instant};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(300);
+
+pub(super) async fn info(call: &ActionCall<'_>) -> Result<Dict, Failure> {
+    known(call, &["ca", "cert", "key", "members"])?;
+    let cluster = members(call)?;
+    let mut reach = Reach::new(&ground(call), &cluster, None);
+    let seen = reach.look().await;
+    Ok(told(&cluster, &seen, reach.trouble.as_deref()))
+}
+
+/// What was seen, as both modules return it.
+fn told(cluster: &Cluster, seen: &Observation, trouble: Option<&str>) -> Dict {
+    let live = answered(seen);
+    let one = |member: &SeenMember| {
+        let id = member.id?;
+        let list = |urls: &[String]| urls.iter().map(Value::from).collect::<Value>();
+        Some(Value::from(dict! {
+            "id" => id.to_string(), "name" => &member.name,
+            "peer_urls" => list(&member.peer_urls), "client_urls" => list(&member.client_urls),
+            "learner" => member.role == Role::Learner, "started" => !member.name.is_empty(),
+            "healthy" => member.role == Role::Voter && member.condition == Condition::Healthy,
+        }))
+    };
+    // a list that only peer ports told is nobody's answer
+    let listed: Vec<Value> = if live { seen.members.iter().filter_map(one).collect() } else { Vec::new() };
+    let ids: Vec<Value> = seen.cluster_ids.iter().map(|id| Value::from(id.to_string())).collect();
+    let cluster_id = match seen.cluster_ids.as_slice() {
+        [id] => id.to_string(),
+        _ => String::new(),
+    };
+    let mut why: Vec<String> = cluster.spec.members.iter().map(|member| say(seen, &member.host)).collect();
+    why.extend(trouble.map(str::to_owned));
+    dict! {
+        "changed" => false, "live" => live, "cluster_id" => cluster_id, "cluster_ids" => Value::list(ids),
+        "leader" => seen.leader.filter(|_| live).map(|id| id.to_string()).unwrap_or_default(),
+        "members" => Value::list(listed), "why" => why.iter().map(Value::from).collect::<Value>(),
+    }
+}
+
+fn say(seen: &Observation, host: &str) -> String {
+    match seen.find(&Target::host(host)) {
+        None => format!("{host} was not asked"),
+        Some(member) => match &member.condition {
+            Condition::Healthy => format!("{host} answers"),
+            Condition::NotServing(why) => format!("{host} answers, without a quorum ({why})"),
+            Condition::Down => format!("{host} does not answer: connection refused"),
+            other => format!("{host}: {other}"),
+        },
+    }
+}
+
+/// Whom `etcd_health` waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Voters,
+    Learner,
+}
+
+pub(super) async fn health(call: &ActionCall<'_>) -> Result<Dict, Failure> {
+    known(call, &["ca", "cert", "count", "expect", "key", "members", "timeout"])?;
+    let cluster = members(call)?;
+    let expect = choice(call, "expect", Some(Expect::Voters), &[("voters", Expect::Voters), ("learner", Expect::Learner)])?;
+    let count = whole_number(call, "count")?;
+    let timeout = Duration::from_secs(whole_number(call, "timeout")?.unwrap_or(60));
+    if call.check {
+        return Ok(dict! {"changed" => false, "skipped" => true});
+    }
+    let mut reach = Reach::new(&ground(call), &cluster, None);
+    let began = Instant::now();
+    let mut next = Duration::from_secs(5);
+    loop {
+        let seen = reach.look().await;
+        let lacks = lacks(&cluster, &seen, expect, count);
+        if lacks.is_empty() {
+            return Ok(told(&cluster, &seen, reach.trouble.as_deref()));
+        }
+        let elapsed = began.elapsed();
+        if elapsed >= timeout || call.run.is_interrupted() {
+            let message = format!("not healthy after {} s: {}", elapsed.as_secs(), lacks.join("; "));
+            let mut failure = Failure::action(message);
+            failure.result.update(&told(&cluster, &seen, reach.trouble.as_deref()));
+            failure.result.insert("failed", true);
+            return Err(failure);
+        }
+        if elapsed >= next {
+            next = elapsed + Duration::from_secs(5);
+            let text = format!("{}: waiting for etcd, {} s: {}", call.host, elapsed.as_secs(), lacks.join("; "));
+            call.run.tell(Event::Verbose(1, text));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What is not as expected yet, in words.
+fn lacks(cluster: &Cluster, seen: &Observation, expect: Expect, count: Option<u64>) -> Vec<String> {
+    let mut lacks = Vec::new();
+    let mut ids = Vec::new();
+    for spec in &cluster.spec.members {
+        let host = &spec.host;
+        let Some(member) = seen.find(&Target::host(host)) else {
+            lacks.push(format!("{host} was not asked"));
+            continue;
+        };
+        // a learner does not tell the member list, so its own word counts
+        let Some(status) = &member.status else {
+            lacks.push(format!("{host} does not answer: {}", member.condition));
+            continue;
+        };
+        ids.push(status.cluster);
+        if status.leader.is_none() {
+            lacks.push(format!("{host} knows no leader"));
+        } else if let Condition::Stranger(_) | Condition::Corrupt = member.condition {
+            lacks.push(format!("{host}: {}", member.condition));
+        } else if expect == Expect::Voters && status.learner {
+            lacks.push(format!("{host} is still a learner"));
+        } else if expect == Expect::Voters && member.condition != Condition::Healthy {
+            lacks.push(format!("{host} does not read linearizably: {}", member.condition));
+        }
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    if ids.len() > 1 {
+        let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        lacks.push(format!("members answer for different clusters: {}", ids.join(", ")));
+    }
+    if let Some(count) = count {
+        let started = seen.members.iter().filter(|member| member.id.is_some() && !member.name.is_empty()).count();
+        if started as u64 != count {
+            lacks.push(format!("{started} members are started, {count} expected"));
+        }
+    }
+    lacks
+}
+
+pub(super) async fn guard(call: &ActionCall<'_>) -> Result<Dict, Failure> {
+    known(call, &["ca", "cert", "hosts", "key", "members", "step"])?;
+    let cluster = members(call)?;
+    let plan = choice(call, "step", None, &[("purge", Plan::Purge), ("stop", Plan::Stop), ("restart", Plan::Restart)])?;
+    let hosts: Vec<String> = match call.args.get("hosts") {
+        Some(Value::List(hosts)) => hosts.iter().map(str_of).collect(),
+        Some(Value::Str(text)) => text.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect(),
+        _ => return Err(Failure::action("missing required arguments: hosts")),
+    };
+    if let Some(stranger) = hosts.iter().find(|host| !cluster.spec.members.iter().any(|member| member.host == **host)) {
+        return Err(Failure::action(format!("hosts: {stranger} is not among the members")));
+    }
+    call.run.guard.question(call, &cluster, plan, &hosts).await.map_err(|refusal| {
+        call.run.tell(Event::Refused { text: refusal.text.clone() });
+        Refusal::into_failure(refusal)
+    })
+}
