@@ -161,6 +161,8 @@ pub struct Settings {
     pub config_file: Option<PathBuf>,
     /// `inject_facts_as_vars`: facts are variables of their own too.
     pub inject_facts: bool,
+    /// `hash_behaviour = merge`: mappings of several levels are put together.
+    pub merges: bool,
     /// Compatibility with what ansible-core has always done: `10.10.10.10` has the short name `10`.
     pub short_names_for_addresses: bool,
     /// Warnings from reading.
@@ -218,6 +220,7 @@ impl Settings {
         }
         let mut settings = Settings { config_file: file, warnings, values, ..Settings::default() };
         settings.inject_facts = settings.flag("INJECT_FACTS_AS_VARS");
+        settings.merges = settings.text("DEFAULT_HASH_BEHAVIOUR") == "merge";
         settings.short_names_for_addresses = true;
         Ok(settings)
     }

@@ -211,6 +211,14 @@ fn run_job(job: Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel) -> Dic
         return modules::detached::start(job, &provider, cancel);
     }
     let spec = module.spec();
+    let mut job = job;
+    if spec.files
+        && !job.args.contains_key("unsafe_writes")
+        && let Some(wanted) = Place::Host(&job.environment).var("ANSIBLE_UNSAFE_WRITES")
+        && Value::from(wanted).to_bool_loose() == Some(true)
+    {
+        job.args.insert("unsafe_writes", true);
+    }
     let checked = args::check(spec, &job.module, &job.args, Place::Host(&job.environment));
     let mut invocation = invocation(&checked);
     let mut marked = BTreeSet::new();

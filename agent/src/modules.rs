@@ -14,6 +14,8 @@ pub mod etcd_facts;
 pub mod fetch;
 pub mod file;
 pub mod find;
+pub mod foreign;
+pub mod get_certificate;
 pub mod getent;
 pub mod group;
 pub mod ini_file;
@@ -64,6 +66,8 @@ pub const MODULES: &[&dyn Module] = &[
     &fetch::Fetch,
     &file::FileModule,
     &find::Find,
+    &foreign::Foreign,
+    &get_certificate::GetCertificate,
     &getent::Getent,
     &group::GroupModule,
     &ini_file::IniFile,

@@ -272,6 +272,11 @@ pub fn ground(shape: &Shape, playbook: Option<&Path>, ansible: bool, tags: (&[St
         check_markers: settings.flag("CHECK_MODE_MARKERS"),
     };
     let shared = Arc::new(Shared::new(settings.clone(), options, loaded.inventory, extra, vault));
+    shared
+        .libraries
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .extend(settings.paths("DEFAULT_MODULE_PATH").into_iter().filter(|dir| dir.is_dir()));
     let paths = SearchPaths {
         playbook_dir,
         roles: settings.paths("DEFAULT_ROLES_PATH"),

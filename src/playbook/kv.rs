@@ -169,6 +169,10 @@ fn decode_escapes(text: &str) -> String {
             Some('n') => out.push('\n'),
             Some('t') => out.push('\t'),
             Some('r') => out.push('\r'),
+            Some('a') => out.push('\u{7}'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{c}'),
+            Some('v') => out.push('\u{b}'),
             Some('\\') => out.push('\\'),
             Some(q @ ('"' | '\'')) => out.push(q),
             Some(kind @ ('x' | 'u' | 'U')) => {

@@ -157,6 +157,14 @@ impl Cursor {
         Fate::Out
     }
 
+    /// `clear_host_errors`: failures that wait for an `always` to end are forgotten.
+    pub(super) fn forgive(&mut self) {
+        for inside in &mut self.inside {
+            inside.pending = false;
+        }
+        self.health = Health::Well;
+    }
+
     /// Forgets blocks: nothing rescues any more.
     pub(super) fn leave_blocks(&mut self) {
         self.inside.clear();

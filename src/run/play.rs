@@ -741,7 +741,13 @@ impl Runner {
         let hosts: Vec<usize> = wishes.iter().map(|wish| wish.host).collect();
         let at = wishes.iter().filter_map(|wish| position(batch, wish.step.id)).min().unwrap_or(0);
         let mut slots = Vec::new();
-        for group in expand::group(wishes) {
+        let mut lost: HashSet<usize> = HashSet::new();
+        for mut group in expand::group(wishes) {
+            // one host fails once, however many items of its loop are not there
+            group.hosts.retain(|host| !lost.contains(host));
+            if group.hosts.is_empty() {
+                continue;
+            }
             match expand::read(self, batch, &group) {
                 Ok(part) => {
                     let event = Event::Included {
@@ -789,6 +795,7 @@ impl Runner {
                             register: None,
                         };
                         batch.hosts[*index].waits = false;
+                        lost.insert(*index);
                         self.ended(batch, *index, &group.step, &name, done);
                     }
                 }
@@ -1065,7 +1072,7 @@ impl Runner {
             }
         }
         if let Some(variable) = &done.register
-            && done.status != Status::Unreachable
+            && (done.status != Status::Unreachable || done.ignored)
         {
             let mut value = registered(&done.result);
             if done.looped {
@@ -1460,8 +1467,11 @@ impl Runner {
                 self.unreachable.clear();
                 for host in &mut batch.hosts {
                     if matches!(host.health, Health::Failed | Health::Unreachable) {
-                        host.health = Health::Well;
                         host.at = host.at.max(at + 1);
+                        host.forgive();
+                    } else if host.health == Health::Well {
+                        // a failure on its way through `always` ends here
+                        host.forgive();
                     }
                 }
                 self.refresh_alive(batch);

@@ -81,10 +81,16 @@ pub fn resolve(
         })
     };
     let keyword = |kw: Kw| -> Result<Option<Value>, Problem> {
-        let Some(value) = step.keywords.get(kw) else { return Ok(None) };
-        let rendered = render::value(own, value)
-            .map_err(|e| (e.to_string(), super::task::span_of(value, step.task.span)))?;
-        Ok(Some(rendered).filter(|v| !matches!(v, Value::Null | Value::Omit)))
+        // `omit` leaves what is said around the task
+        for keywords in [&step.keywords, &step.context.keywords] {
+            let Some(value) = keywords.get(kw) else { return Ok(None) };
+            let rendered = render::value(own, value)
+                .map_err(|e| (e.to_string(), super::task::span_of(value, step.task.span)))?;
+            if !matches!(rendered, Value::Omit) {
+                return Ok(Some(rendered).filter(|v| !v.is_null()));
+            }
+        }
+        Ok(None)
     };
     let host = delegated.unwrap_or(&own.host).to_owned();
     let implicit_local = {

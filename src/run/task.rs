@@ -644,13 +644,19 @@ impl Life<'_> {
     }
 
     fn keyword(&self, scope: &TaskScope, kw: Kw) -> Result<Option<Value>, Failure> {
-        let Some(value) = self.step.keywords.get(kw) else { return Ok(None) };
-        let rendered = render::value(scope, value).map_err(|error| {
-            let name = Kw::ALL.iter().find(|(k, _)| *k == kw).map_or("", |(_, n)| *n);
-            let text = format!("Error processing keyword '{name}': {error}");
-            Failure::task(self.step, vec![(text, span_of(value, self.step.task.span))])
-        })?;
-        Ok(Some(rendered).filter(|v| !matches!(v, Value::Omit | Value::Null)))
+        // `omit` leaves what is said around the task
+        for keywords in [&self.step.keywords, &self.step.context.keywords] {
+            let Some(value) = keywords.get(kw) else { return Ok(None) };
+            let rendered = render::value(scope, value).map_err(|error| {
+                let name = Kw::ALL.iter().find(|(k, _)| *k == kw).map_or("", |(_, n)| *n);
+                let text = format!("Error processing keyword '{name}': {error}");
+                Failure::task(self.step, vec![(text, span_of(value, self.step.task.span))])
+            })?;
+            if !matches!(rendered, Value::Omit) {
+                return Ok(Some(rendered).filter(|v| !v.is_null()));
+            }
+        }
+        Ok(None)
     }
 
     async fn execute(&self, scope: &TaskScope) -> Result<Attempt, Failure> {
@@ -682,7 +688,11 @@ impl Life<'_> {
             .keyword(scope, Kw::Timeout)?
             .and_then(|v| number(&v))
             .or_else(|| self.run.shared.settings.number("TASK_TIMEOUT").map(|n| n as f64))
-            .filter(|n| *n > 0.0);
+            .filter(|n| *n != 0.0);
+        if let Some(seconds) = timeout.filter(|n| !(0.0..=100_000_000.0).contains(n)) {
+            let text = format!("Timeout {seconds} is invalid, it must be between 0 and 100000000.");
+            return Err(Failure::task(self.step, vec![(text, task.span)]));
+        }
         let no_log = self.no_log(scope);
         let where_ = delegate_scope.as_ref().unwrap_or(scope);
         let (target, become_) = target::resolve(self.run, scope, where_, self.step, delegated.as_deref())
@@ -955,7 +965,28 @@ impl Life<'_> {
 
     fn environment(&self, scope: &TaskScope) -> Result<Vec<(String, String)>, Failure> {
         let mut out: BTreeMap<String, String> = BTreeMap::new();
+        let gathers = matches!(self.step.module(), "gather_facts" | "setup");
         for value in &self.step.keywords.environment {
+            // facts are gathered without what needs facts: `PATH: "{{ ansible_env.PATH }}:/more"`
+            if let (true, Value::Dict(entries)) = (gathers, value) {
+                for (key, value) in entries.iter() {
+                    match render::value(scope, value) {
+                        Ok(Value::Omit) => {}
+                        Ok(value) => {
+                            out.insert(key.json_text().into_owned(), str_of(&value));
+                        }
+                        Err(error) if error.is_undefined() && error.to_string().contains("ansible_env") => {}
+                        Err(error) => {
+                            let text = format!("Error processing keyword 'environment': {error}");
+                            return Err(Failure::task(
+                                self.step,
+                                vec![(text, span_of(value, self.step.task.span))],
+                            ));
+                        }
+                    }
+                }
+                continue;
+            }
             let rendered = render::value(scope, value).map_err(|e| {
                 Failure::task(
                     self.step,
@@ -1013,7 +1044,14 @@ impl Life<'_> {
                     attempt.result.insert("failed", failed);
                     if !failed {
                         attempt.links.clear();
-                        attempt.result.remove("exception");
+                        if let Some(exception) = attempt.result.remove("exception") {
+                            attempt.result.insert("failed_when_suppressed_exception", exception);
+                        }
+                    } else if !attempt.result.contains_key("exception") {
+                        attempt.result.insert("exception", "(traceback unavailable)");
+                        if !attempt.result.contains_key("msg") {
+                            attempt.result.insert("msg", "Task failed: Action failed: Unknown error.");
+                        }
                     }
                 }
                 Err(error) => {

@@ -144,7 +144,18 @@ pub(super) fn task(scope: &TaskScope, name: &str) -> Option<Var> {
         "ansible_facts" => Value::Dict(scope.facts()),
         "ansible_play_hosts" | "play_hosts" => read(&scope.play.alive),
         "ansible_play_hosts_all" => read(&scope.play.all_hosts),
-        "ansible_play_batch" => read(&scope.play.batch),
+        // of the batch, those who are still there
+        "ansible_play_batch" => {
+            let get = |lock: &std::sync::RwLock<Arc<Vec<Arc<str>>>>| {
+                lock.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+            };
+            let alive = get(&scope.play.alive);
+            get(&scope.play.batch)
+                .iter()
+                .filter(|name| alive.contains(name))
+                .map(|name| Value::from(name.as_ref()))
+                .collect()
+        }
         "ansible_play_name" => Value::from(&scope.play.name),
         "playbook_dir" => path(&scope.shared.options.playbook_dir),
         "ansible_check_mode" => Value::Bool(scope.check_mode()),
@@ -160,12 +171,13 @@ pub(super) fn task(scope: &TaskScope, name: &str) -> Option<Var> {
         }
         "ansible_parent_role_paths" => role?.parents.iter().rev().map(|r| path(&r.role.path)).collect(),
         "ansible_play_role_names" => strings(&scope.play.role_names),
-        "role_names" | "ansible_role_names" => {
+        "role_names" => strings(&scope.play.role_names),
+        "ansible_role_names" => {
             let mut all = scope.play.role_names.clone();
-            all.dedup();
+            all.extend(scope.play.dependency_names.iter().filter(|n| !scope.play.role_names.contains(n)).cloned());
             strings(&all)
         }
-        "ansible_dependent_role_names" => Value::list([]),
+        "ansible_dependent_role_names" => strings(&scope.play.dependency_names),
         "ansible_search_path" => super::render::search_path(scope).iter().map(|dir| path(dir)).collect(),
         _ => of_host(&scope.shared, &scope.host, name)?,
     };

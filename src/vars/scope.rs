@@ -34,6 +34,8 @@ pub struct PlayVars {
     pub role_defaults: RwLock<Arc<Dict>>,
     /// Names of the play's roles.
     pub role_names: Vec<String>,
+    /// Names of the roles that these depend on.
+    pub dependency_names: Vec<String>,
     /// Hosts the play was for at its start.
     pub all_hosts: RwLock<Arc<Vec<Arc<str>>>>,
     /// Hosts of the current batch, failed ones included.
@@ -70,7 +72,32 @@ impl PlayVars {
             vars: play.vars.clone(),
             role_vars: RwLock::new(Arc::new(vars)),
             role_defaults: RwLock::new(Arc::new(defaults)),
-            role_names: roles.iter().map(|role| role.role.name.clone()).collect(),
+            role_names: {
+                let mut names: Vec<String> = Vec::new();
+                for entry in &play.roles {
+                    if let Entry::Role(role) = entry
+                        && !names.contains(&role.role.name)
+                    {
+                        names.push(role.role.name.clone());
+                    }
+                }
+                names
+            },
+            dependency_names: {
+                let direct: Vec<&Arc<RoleUse>> = play
+                    .roles
+                    .iter()
+                    .filter_map(|entry| if let Entry::Role(role) = entry { Some(role) } else { None })
+                    .collect();
+                let mut names: Vec<String> = Vec::new();
+                for role in &roles {
+                    let dependency = !direct.iter().any(|known| Arc::ptr_eq(known, role));
+                    if dependency && !role.from_task && !names.contains(&role.role.name) {
+                        names.push(role.role.name.clone());
+                    }
+                }
+                names
+            },
             dir: play.file.parent().map(PathBuf::from).unwrap_or_default(),
             ..PlayVars::default()
         }
@@ -168,9 +195,17 @@ impl TaskScope {
         }
     }
 
-    /// The value as it is defined, not rendered.
+    /// The value as it is defined, not rendered. With `hash_behaviour=merge`, the mappings of all levels together.
     pub fn lookup(&self, name: &str) -> Option<Value> {
-        let take = |dict: &Dict| dict.get(name).cloned();
+        if !self.shared.settings.merges {
+            return self.level(name, &|value| Some(value.clone()));
+        }
+        layered(|keep| self.level(name, keep))
+    }
+
+    /// Asks the levels from the top until `keep` keeps a value.
+    fn level(&self, name: &str, keep: &dyn Fn(&Value) -> Option<Value>) -> Option<Value> {
+        let take = |dict: &Dict| dict.get(name).and_then(keep);
         if let Some(value) = take(&self.shared.extra) {
             return Some(value);
         }
@@ -199,13 +234,13 @@ impl TaskScope {
             return Some(value);
         }
         if let Some(role) = role {
-            let own = take(&role.vars).or_else(|| dependency(role, &|dep| &dep.vars, name));
+            let own = take(&role.vars).or_else(|| dependency(role, &|dep| &dep.vars, name).and_then(|v| keep(&v)));
             let parents = || role.parents.iter().rev().find_map(|role| take(&role.vars));
             if let Some(value) = own.or_else(parents) {
                 return Some(value);
             }
         }
-        if let Some(value) = read(&self.play.role_vars).get(name).cloned() {
+        if let Some(value) = take(&*read::<Arc<Dict>>(&self.play.role_vars)) {
             return Some(value);
         }
         let host_files = self.play.host_files.read().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -227,13 +262,13 @@ impl TaskScope {
             return Some(value);
         }
         if let Some(role) = role {
-            let own = take(&role.defaults).or_else(|| dependency(role, &|dep| &dep.defaults, name));
+            let own = take(&role.defaults).or_else(|| dependency(role, &|dep| &dep.defaults, name).and_then(|v| keep(&v)));
             let parents = || role.parents.iter().rev().find_map(|role| take(&role.defaults));
             if let Some(value) = own.or_else(parents) {
                 return Some(value);
             }
         }
-        read(&self.play.role_defaults).get(name).cloned()
+        take(&*read::<Arc<Dict>>(&self.play.role_defaults))
     }
 
     /// Every name that [`Self::lookup`] answers.
@@ -278,6 +313,31 @@ impl TaskScope {
     pub(super) fn facts(&self) -> Arc<Dict> {
         self.host_vars.read().unwrap_or_else(std::sync::PoisonError::into_inner).facts.clone()
     }
+}
+
+/// Every value from the highest level down to the first that is no mapping, put together.
+fn layered(ask: impl FnOnce(&dyn Fn(&Value) -> Option<Value>) -> Option<Value>) -> Option<Value> {
+    let found = std::cell::RefCell::new(Vec::new());
+    ask(&|value| {
+        found.borrow_mut().push(value.clone());
+        (!matches!(value, Value::Dict(_))).then(|| value.clone())
+    });
+    let mut found = found.into_inner();
+    // a mapping above something else replaces it
+    if found.len() > 1 && !matches!(found.last(), Some(Value::Dict(_))) {
+        found.pop();
+    }
+    let mut layers = found.into_iter().rev();
+    let lowest = layers.next()?;
+    let Value::Dict(lowest) = lowest else { return Some(lowest) };
+    let mut all = Arc::unwrap_or_clone(lowest);
+    for layer in layers {
+        if let Value::Dict(layer) = layer {
+            quorate_inventory::combine_into(&mut all, &layer, quorate_inventory::HashBehaviour::Merge);
+        }
+    }
+    // the value of a mapping, as one variable of that name would be combined
+    Some(Value::dict(all))
 }
 
 /// A variable of the dependencies of a role.
@@ -333,7 +393,14 @@ impl HostScope {
     }
 
     fn lookup(&self, name: &str) -> Option<Value> {
-        let take = |dict: &Dict| dict.get(name).cloned();
+        if !self.shared.settings.merges {
+            return self.level(name, &|value| Some(value.clone()));
+        }
+        layered(|keep| self.level(name, keep))
+    }
+
+    fn level(&self, name: &str, keep: &dyn Fn(&Value) -> Option<Value>) -> Option<Value> {
+        let take = |dict: &Dict| dict.get(name).and_then(keep);
         let vars = self.vars.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         take(&self.shared.extra)
             .or_else(|| take(&vars.set))

@@ -284,6 +284,15 @@ impl<'a> Search<'a> {
     fn holds(&mut self, path: &str) -> bool {
         let Some(regex) = &self.contains else { return true };
         let Ok(bytes) = std::fs::read(path) else { return false };
+        let encoding = self.args.nonempty("encoding").unwrap_or("utf-8");
+        let utf8 = matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8");
+        if utf8 && self.args.nonempty("encoding").is_some() && std::str::from_utf8(&bytes).is_err() {
+            let why =
+                format!("Failed to read the file {path} due to an encoding error. current encoding: {encoding}");
+            let directory = Path::new(path).parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
+            self.skip(&directory, why);
+            return false;
+        }
         let text = String::from_utf8_lossy(&bytes);
         if self.args.bool("read_whole_file") {
             return regex.found_in(&text).unwrap_or(false);

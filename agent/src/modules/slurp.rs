@@ -26,7 +26,7 @@ impl Module for Slurp {
                 ErrorKind::NotFound => format!("File not found: {path}"),
                 ErrorKind::PermissionDenied => format!("File is not readable: {path}"),
                 ErrorKind::IsADirectory => format!("Source is a directory and must be a file: {path}"),
-                _ => format!("unable to slurp file: {}", errno(&error)),
+                _ => format!("Unable to slurp file: {}", errno(&error)),
             })
         })?;
         Ok(Outcome::ok()

@@ -68,7 +68,13 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
             };
             let value = match value {
                 Ok(value) => value,
-                Err(error) if error.is_undefined() => Value::from("VARIABLE IS NOT DEFINED!"),
+                Err(error) if error.is_undefined() => {
+                    let text = error.to_string();
+                    let text = text.rsplit(": ").next().unwrap_or_default();
+                    let warning = format!("Encountered 1 template error.\nerror 1 - {text}");
+                    result.insert("warnings", Value::list([Value::from(warning)]));
+                    Value::from(format!("<< error 1 - {text} >>"))
+                }
                 Err(error) => {
                     return Err(Failure::task(call.step, vec![(error.to_string(), call.step.task.span)]));
                 }
@@ -105,8 +111,7 @@ pub(super) fn assert(call: &ActionCall<'_>) -> ActionResult {
     // `that: "{{ conditions }}"` is a list by way of a template
     let that = match that {
         Value::Str(text) if text.is_template() => render::value(call.scope, that)
-            .map_err(|e| Failure::task(call.step, vec![(e.to_string(), text.span())]))?
-            .trusted(),
+            .map_err(|e| Failure::task(call.step, vec![(e.to_string(), text.span())]))?,
         other => other.clone(),
     };
     let conditions = match that {
@@ -368,8 +373,23 @@ pub(super) fn add_host(call: &ActionCall<'_>) -> ActionResult {
         vars.insert("ansible_ssh_port", port);
     }
     let shown: Vec<Value> = groups.iter().map(Value::from).collect();
+    let changed = {
+        let inventory = call.run.shared.inventory();
+        match inventory.host_id(&host) {
+            None => true,
+            Some(id) => {
+                let known = inventory.host_vars(id).unwrap_or_default();
+                let member = |name: &String| {
+                    inventory.group_id(name).is_some_and(|group| inventory.hosts_of(group).contains(&id))
+                };
+                inventory.host(id).is_implicit()
+                    || !groups.iter().all(member)
+                    || vars.iter().any(|(key, value)| known.get_key(key) != Some(value))
+            }
+        }
+    };
     let result = dict! {
-        "changed" => true,
+        "changed" => changed,
         "add_host" => dict! {"host_name" => &host, "groups" => Value::list(shown), "host_vars" => vars.clone()},
     };
     Ok((result, vec![Effect::AddHost { name: host, groups, vars }]))
@@ -396,7 +416,13 @@ pub(super) fn set_stats(call: &ActionCall<'_>) -> ActionResult {
         Some(Value::Dict(data)) => (**data).clone(),
         _ => return Err(Failure::action("The 'data' option needs to be a dictionary/hash")),
     };
-    let (per_host, aggregate) = (flag(call, "per_host", false)?, flag(call, "aggregate", true)?);
+    // what is no boolean counts as false here
+    let loose = |name: &str, otherwise: bool| flag(call, name, otherwise).unwrap_or(false);
+    let (per_host, aggregate) = (loose("per_host", false), loose("aggregate", true));
+    if let Some(bad) = data.keys().find(|key| !key.as_str().is_some_and(is_identifier)) {
+        let message = format!("Invalid variable name '{}'.", bad.json_text());
+        return Err(Failure::task(call.step, vec![(message, call.step.task.span)]));
+    }
     let stats = dict! {"data" => data.clone(), "per_host" => per_host, "aggregate" => aggregate};
     Ok((
         dict! {"changed" => false, "ansible_stats" => stats},

@@ -42,10 +42,17 @@ pub(super) async fn module(
     blobs: Vec<Blob>,
 ) -> Result<Dict, Failure> {
     let short = crate::playbook::short_name(name);
+    let (mut job, mut blobs) = (job(call, name, args), blobs);
     if quorate_agent::modules::find(name).is_none() {
-        return Err(Failure::action(format!("The module {short} was not found.")));
+        let Some(path) = library_file(call, short) else {
+            return Err(Failure::action(format!("The module {short} was not found.")));
+        };
+        let (program, blob) = foreign(call, short, &path)?;
+        let given = std::mem::replace(&mut job.args, program);
+        job.args.insert("_arguments", given);
+        job.module = "quorate_foreign".into();
+        blobs.push(blob);
     }
-    let mut job = job(call, name, args);
     let link = link(call).await?;
     let Some((limit, poll)) = call.async_.filter(|_| !call.check && call.module != "async_status") else {
         return link.run(job, blobs, None).await.map_err(|e| run_failure(call, e));
@@ -86,6 +93,67 @@ pub(super) async fn module(
             return Err(failure);
         }
     }
+}
+
+/// A module of the playbook's (or a role's) own.
+fn library_file(call: &ActionCall<'_>, name: &str) -> Option<std::path::PathBuf> {
+    let mut dirs: Vec<std::path::PathBuf> = Vec::new();
+    if let Some(role) = &call.step.context.role {
+        dirs.push(role.role.path.join("library"));
+    }
+    let known = call.run.shared.libraries.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    dirs.extend(known.iter().cloned());
+    drop(known);
+    dirs.iter()
+        .flat_map(|dir| ["", ".py", ".sh", ".pl", ".rb"].map(|ext| dir.join(format!("{name}{ext}"))))
+        .find(|path| path.is_file())
+}
+
+/// What the helper needs to run such a module: its content, with the interpreter that the host has.
+fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<(Dict, Blob), Failure> {
+    use sha2::Digest as _;
+    let mut bytes = std::fs::read(path).map_err(|e| {
+        Failure::action(format!("could not read {}: {}", path.display(), crate::playbook::plain_io(&e)))
+    })?;
+    if let Ok(text) = std::str::from_utf8(&bytes) {
+        let python = ["ansible.module_utils", "#<<INCLUDE_ANSIBLE_MODULE_COMMON>>", "AnsibleModule("];
+        if python.iter().any(|sign| text.contains(sign)) {
+            let mut failure = Failure::action(format!(
+                "the module {name} ({}) is written in Python with Ansible's libraries, which hosts do not get from Quorate",
+                path.display()
+            ));
+            failure.help = Some("write it as a program of its own: a shebang, arguments from a file, JSON on standard output".into());
+            return Err(failure);
+        }
+        // `ansible_bash_interpreter` replaces the program of the first line
+        if let Some(line) = text.lines().next().filter(|line| line.starts_with("#!")) {
+            let words: Vec<&str> = line[2..].split_whitespace().collect();
+            let base = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
+            let (program, rest) = match words.as_slice() {
+                [env, program, rest @ ..] if base(env) == "env" => (base(program), rest),
+                [program, rest @ ..] => (base(program), rest),
+                [] => (String::new(), &[][..]),
+            };
+            let family = if program.starts_with("python") { "python" } else { program.as_str() };
+            let variable = format!("ansible_{family}_interpreter");
+            let raw = call.scope.locals.get(&variable).cloned().or_else(|| call.scope.lookup(&variable));
+            if let Some(raw) = raw {
+                let wanted = crate::vars::render::value(call.scope, &raw).map_err(|e| {
+                    Failure::task(
+                        call.step,
+                        vec![(format!("Error while resolving value for '{variable}': {e}"), call.step.task.span)],
+                    )
+                })?;
+                let mut first = format!("#!{}", str_of(&wanted));
+                rest.iter().for_each(|word| first.push_str(&format!(" {word}")));
+                bytes = format!("{first}{}", &text[line.len()..]).into_bytes();
+            }
+        }
+    }
+    let hash: [u8; 32] = sha2::Sha256::digest(&bytes).into();
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let blob = Blob { hash, source: crate::connect::BlobSource::Bytes(bytes.into()) };
+    Ok((dict! {"_content" => hex, "_name" => name}, blob))
 }
 
 fn rand_digits() -> u64 {

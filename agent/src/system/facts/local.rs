@@ -40,6 +40,9 @@ pub fn local(host: &Host, directory: &str) -> (Dict, Vec<String>) {
 }
 
 fn contents(host: &Host, path: &Path, shown: &str) -> Result<String, String> {
+    if let Err(error) = std::fs::metadata(path) {
+        return Err(format!("Could not stat fact ({shown}): {}", crate::system::process::errno(&error)));
+    }
     if host.is_live() && is_executable(path) {
         let command = Command::new([path]).envs(host.environment()).timeout(host.timeout());
         let output = command

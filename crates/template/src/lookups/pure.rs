@@ -209,7 +209,8 @@ fn subelements(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
                 }
             };
             let last = depth + 1 == path.len();
-            if skip && matches!(&values, V::List(list) if list.len() == 0) {
+            if skip && (matches!(&values, V::List(list) if list.len() == 0) || matches!(&values, V::Null)) {
+                values = V::list(Vec::new());
                 break;
             }
             match &values {
@@ -257,8 +258,10 @@ fn varnames(vm: &Vm, terms: &[V], frame: &Rc<Frame>) -> Result<Vec<V>> {
                 term.type_name()
             )));
         };
+        let unusable =
+            |e: Error| Error::runtime(format!("Unable to use \"{}\" as a search parameter: {e}", &**pattern));
         for name in &names {
-            if pyre::compile(pattern, Flags::default(), false, name)?.find(name, 0)?.is_some() {
+            if pyre::compile(pattern, Flags::default(), false, name).map_err(unusable)?.find(name, 0)?.is_some() {
                 out.push(V::str(name));
             }
         }
