@@ -22,6 +22,10 @@ pub fn main() -> ExitCode {
     if let Some(path) = environment("QUORATE_ASKPASS") {
         return askpass(Path::new(&path));
     }
+    // an `async` job of this very machine
+    if std::env::args().nth(1).as_deref() == Some(quorate_agent::modules::detached::FLAG) {
+        return quorate_agent::modules::detached::main();
+    }
     cli::main(std::env::args().collect())
 }
 

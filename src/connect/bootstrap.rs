@@ -31,10 +31,10 @@ pub(crate) fn quote(text: &str) -> String {
 fn script() -> String {
     // a noexec or read-only directory is passed over; `-O` refuses what somebody else could have put there
     format!(
-        r#"umask 077; h={hash}; u=$(id -u)
+        r#"m=$(umask); umask 077; h={hash}; u=$(id -u)
 try() {{ [ -x "$1/agent-$h" ] && [ -O "$1/agent-$h" ] && [ -O "$1" ]; }}
 set -- "${{XDG_CACHE_HOME:-${{HOME:-/nonexistent}}/.cache}}/quorate" "/var/tmp/quorate-$u" "/tmp/quorate-$u" "/dev/shm/quorate-$u"
-for d; do try "$d" && {{ echo QUORATE-HAVE; exec "$d/agent-$h"; }}; done
+for d; do try "$d" && {{ echo QUORATE-HAVE; umask "$m"; exec "$d/agent-$h"; }}; done
 echo "QUORATE-NEED $(uname -m)"
 g=; tried=
 for d; do
@@ -46,7 +46,7 @@ for d; do
   fi
   gzip -dc <"$g" >"$d/.new-$$" 2>/dev/null && chmod 700 "$d/.new-$$" && "$d/.new-$$" --version >/dev/null 2>&1 && mv "$d/.new-$$" "$d/agent-$h" || {{ rm -f "$d/.new-$$"; tried="$tried $d(cannot execute there)"; continue; }}
   rm -f "$g"; for o in "$d"/agent-*; do [ "$o" = "$d/agent-$h" ] || rm -f "$o"; done
-  echo QUORATE-HAVE; exec "$d/agent-$h"
+  echo QUORATE-HAVE; umask "$m"; exec "$d/agent-$h"
 done
 [ -z "$g" ] || rm -f "$g"
 echo "QUORATE-FAIL$tried"; exit 96"#,

@@ -140,8 +140,8 @@ impl Runner {
         self.recap.hosts.entry(host.clone()).or_default()
     }
 
-    /// The hosts of a play, in its order, without those that are lost.
-    pub fn hosts_of(&self, play: &Play, scope: &TaskScope) -> Result<(Vec<Arc<str>>, bool), Diag> {
+    /// The hosts of a play, in its order: without those that are lost, and all.
+    pub fn hosts_of(&self, play: &Play, scope: &TaskScope) -> Result<(Vec<Arc<str>>, Vec<Arc<str>>), Diag> {
         let pattern = render::value(scope, &play.hosts).map_err(|e| {
             Diag::error("E0200", format!("the hosts of this play cannot be told: {e}")).at(play.hosts_span)
         })?;
@@ -186,7 +186,7 @@ impl Runner {
                     ));
             }
         }
-        let matched = !names.is_empty();
+        let matched = names.clone();
         names.retain(|name| !self.failed.contains(name) && !self.unreachable.contains(name));
         Ok((names, matched))
     }
@@ -215,7 +215,7 @@ impl Runner {
             .and_then(Value::to_bool_loose)
             .unwrap_or(self.run.shared.options.check);
         if hosts.is_empty() {
-            if matched {
+            if !matched.is_empty() {
                 // everybody has failed before
                 return Ok(false);
             }
@@ -223,7 +223,7 @@ impl Runner {
             self.run.tell(Event::NoHostsMatched);
             return Ok(false);
         }
-        *vars.all_hosts.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(hosts.clone());
+        *vars.all_hosts.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(matched);
         let sizes = batch_sizes(play, &scope, hosts.len())?;
         let mut rest = hosts.as_slice();
         for size in sizes {
@@ -1510,7 +1510,7 @@ fn failed_task(step: &Step) -> Value {
     let name = step.task.name.as_ref().map(|n| n.as_str().to_owned()).unwrap_or_default();
     let args = step.task.action.args.clone();
     Value::from(dict! {
-        "name" => name, "action" => step.task.action.name.as_str(), "args" => args,
+        "name" => name, "action" => step.module(), "args" => args,
         "tags" => step.tags.iter().map(Value::from).collect::<Value>(),
     })
     .untrusted()

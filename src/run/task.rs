@@ -366,6 +366,21 @@ impl Life<'_> {
             if let Some(text) = label.as_ref().filter(|_| control.label.is_some()) {
                 attempt.result.insert("_ansible_item_label", text.clone());
             }
+            // what an earlier item has added is there for this one
+            let again = |effect: &Effect| match effect {
+                Effect::AddHost { name, groups, vars } => effects.iter().any(|earlier| {
+                    matches!(earlier, Effect::AddHost { name: n, groups: g, vars: v }
+                        if n == name && groups.iter().all(|group| g.contains(group)) && v == vars)
+                }),
+                _ => false,
+            };
+            if attempt.status == Status::Changed
+                && !attempt.effects.is_empty()
+                && attempt.effects.iter().all(again)
+            {
+                attempt.status = Status::Ok;
+                attempt.result.insert("changed", false);
+            }
             // later items see what earlier ones set
             for effect in &attempt.effects {
                 if let Effect::Set { vars, .. } | Effect::Include { vars, .. } = effect {

@@ -158,7 +158,6 @@ pub(super) fn task(scope: &TaskScope, name: &str) -> Option<Var> {
         }
         "ansible_play_name" => Value::from(&scope.play.name),
         "playbook_dir" => path(&scope.shared.options.playbook_dir),
-        "ansible_check_mode" => Value::Bool(scope.check_mode()),
         "role_name" | "ansible_role_name" => {
             let role = role?;
             // `role_name` is the last part of a collection's role
@@ -166,6 +165,8 @@ pub(super) fn task(scope: &TaskScope, name: &str) -> Option<Var> {
             Value::from(if name == "role_name" { full.rsplit('.').next().unwrap_or(full) } else { full })
         }
         "role_path" => path(&role?.role.path),
+        // a role that no other role brings in has no parents
+        "ansible_parent_role_names" | "ansible_parent_role_paths" if role?.parents.is_empty() => return None,
         "ansible_parent_role_names" => {
             role?.parents.iter().rev().map(|r| Value::from(r.role.name.as_str())).collect()
         }
