@@ -135,10 +135,42 @@ pub fn parse_kv(text: &Str, raw: bool) -> Result<Dict, KvError> {
         }
     }
     if !rest.is_empty() {
-        let raw_params = if options.is_empty() { text.as_str().trim().to_owned() } else { join_args(&rest) };
+        let raw_params = match (options.is_empty(), raw) {
+            (true, true) => join_lines(text.as_str().trim_start()),
+            (true, false) => text.as_str().trim().to_owned(),
+            (false, _) => join_args(&rest),
+        };
         options.insert("_raw_params", mark(&raw_params));
     }
     Ok(options)
+}
+
+/// Lines that end in a backslash outside quotes go on in the next one.
+fn join_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut quote: Option<char> = None;
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if quote.is_none() && chars.peek() == Some(&'\n') => {
+                chars.next();
+            }
+            '\\' => {
+                out.push(c);
+                out.extend(chars.next());
+            }
+            '\'' | '"' => {
+                match quote {
+                    None => quote = Some(c),
+                    Some(open) if open == c => quote = None,
+                    Some(_) => {}
+                }
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 /// The reverse of splitting: one space between words, none after a newline.
@@ -254,6 +286,11 @@ mod tests {
             quorate_value::dict! {"chdir" => "/tmp", "_raw_params" => "echo a=b"}
         );
         assert_eq!(kv("echo 'a b'  c", true), quorate_value::dict! {"_raw_params" => "echo 'a b'  c"});
+        assert_eq!(
+            kv("echo a \\\n\"b\nc\" | cat\nd\n", true),
+            quorate_value::dict! {"_raw_params" => "echo a \"b\nc\" | cat\nd\n"}
+        );
+        assert_eq!(kv("regexp=\"\\bx\"", false), quorate_value::dict! {"regexp" => "\u{8}x"});
         assert_eq!(kv("", true), Dict::new());
     }
 }

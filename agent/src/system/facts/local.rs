@@ -65,8 +65,42 @@ fn contents(host: &Host, path: &Path, shown: &str) -> Result<String, String> {
 fn parse(text: &str) -> Result<Value, String> {
     match from_json_str(text) {
         Ok(value) => Ok(value),
-        Err(_) => ini(text).map(Value::dict),
+        Err(_) => ini(text).and_then(interpolated).map(Value::dict),
     }
+}
+
+/// Values as `configparser` gives them: `%%` is a percent sign, `%(name)s` another option, anything else a mistake.
+fn interpolated(mut sections: Dict) -> Result<Dict, String> {
+    let names: Vec<_> = sections.keys().cloned().collect();
+    for (section, entries) in names.iter().zip(sections.values_mut()) {
+        let Value::Dict(entries) = entries else { continue };
+        let known = entries.clone();
+        for value in std::sync::Arc::make_mut(entries).values_mut() {
+            let Some(text) = value.as_str().filter(|text| text.contains('%')).map(str::to_owned) else {
+                continue;
+            };
+            let (mut out, mut rest) = (String::new(), text.as_str());
+            while let Some(at) = rest.find('%') {
+                out.push_str(&rest[..at]);
+                let behind = &rest[at + 1..];
+                if let Some(more) = behind.strip_prefix('%') {
+                    out.push('%');
+                    rest = more;
+                } else if let Some((name, more)) = behind.strip_prefix('(').and_then(|r| r.split_once(")s")) {
+                    let other = known.get(name.to_lowercase().as_str()).and_then(Value::as_str);
+                    out.push_str(other.ok_or_else(|| {
+                        format!("section '{}' refers to the unknown option '{name}'", section.json_text())
+                    })?);
+                    rest = more;
+                } else {
+                    return Err(format!("'%' must be followed by '%' or '(', found: '%{behind}'"));
+                }
+            }
+            out.push_str(rest);
+            *value = Value::from(out);
+        }
+    }
+    Ok(sections)
 }
 
 /// INI as Python's `configparser` reads it: option names in lower case, `=` or `:`, continuation lines, `[DEFAULT]`.

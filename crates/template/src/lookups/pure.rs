@@ -189,6 +189,12 @@ fn subelements(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
                 vm.to_repr(&item)?
             )));
         };
+        if let V::Dict(map) = &item
+            && let Some(flag) = map.get_str(vm, "skipped")?
+            && !matches!(flag, V::Bool(false))
+        {
+            continue;
+        }
         // The loop variable has no subkey of its own.
         let rest = without(vm, &item, &path)?;
         let mut values = item.clone();
