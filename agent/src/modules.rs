@@ -16,6 +16,7 @@ pub mod file;
 pub mod find;
 pub mod foreign;
 pub mod get_certificate;
+pub mod get_url;
 pub mod getent;
 pub mod group;
 pub mod ini_file;
@@ -42,6 +43,7 @@ pub mod systemd_service;
 pub mod sysvinit;
 pub mod tempfile;
 pub mod unarchive;
+pub mod uri;
 pub mod user;
 pub mod wait_for;
 pub mod x509_certificate;
@@ -49,6 +51,7 @@ pub mod x509_certificate_info;
 pub mod x509_certificate_pipe;
 pub mod x509_crl;
 pub mod x509_crl_info;
+mod web;
 
 use crate::module::Module;
 
@@ -68,6 +71,7 @@ pub const MODULES: &[&dyn Module] = &[
     &find::Find,
     &foreign::Foreign,
     &get_certificate::GetCertificate,
+    &get_url::GetUrl,
     &getent::Getent,
     &group::GroupModule,
     &ini_file::IniFile,
@@ -95,6 +99,7 @@ pub const MODULES: &[&dyn Module] = &[
     &sysvinit::Sysvinit,
     &tempfile::TempFile,
     &unarchive::Unarchive,
+    &uri::Uri,
     &user::UserModule,
     &wait_for::WaitFor,
     &x509_certificate::X509Certificate,

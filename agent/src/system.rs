@@ -9,6 +9,7 @@ pub mod dpkg;
 pub mod facts;
 pub mod files;
 pub mod glob;
+pub mod http;
 pub mod netlink;
 pub mod pki;
 pub mod process;

@@ -446,12 +446,20 @@ impl Task<'_> {
 
     /// Package files: `apt-get install ./file.deb`, so that what they need comes along.
     fn install_files(&self, files: &str) -> Result<Outcome, Failure> {
+        let mut downloads = Vec::new();
         let mut packages = Vec::new();
         for file in files.split(',').map(str::trim).filter(|file| !file.is_empty()) {
-            if file.contains("://") {
-                return Err(Failure::new(format!("package files are not downloaded yet: {file}")));
-            }
-            let path = file.to_owned();
+            let path = if file.contains("://") {
+                let download = super::get_url::fetch_to_temporary(self.ctx, file)?;
+                // apt takes only files for packages whose names say so.
+                let named = download.path().with_extension("deb");
+                std::fs::hard_link(download.path(), &named)
+                    .map_err(|error| Failure::new(format!("could not keep {file}: {error}")))?;
+                downloads.push(Named(named.clone()));
+                named.to_string_lossy().into_owned()
+            } else {
+                file.to_owned()
+            };
             if choose::file_is_missing(self.ctx, self.args, &path)? {
                 packages.push(if Path::new(&path).is_absolute() { path } else { format!("./{path}") });
             }
@@ -483,6 +491,15 @@ impl Task<'_> {
 }
 
 const NO_APTITUDE: &str = "Could not find aptitude. Using apt-get instead";
+
+/// A file that goes away with this.
+struct Named(std::path::PathBuf);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok(); // it lies in a private directory
+    }
+}
 
 /// A piece of a command line: how it runs, and how a message shows it.
 enum Part {
