@@ -8,11 +8,13 @@
 //! Not here: files and their attributes (`system::files`), deciding what has to change (`modules`).
 
 pub mod cert;
+pub mod chain;
 pub mod cipher;
 pub mod crl;
 pub mod der;
 pub mod ext;
 pub mod general;
+pub mod handshake;
 pub mod idn;
 pub mod key;
 pub mod keyfile;

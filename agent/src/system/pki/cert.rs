@@ -166,6 +166,12 @@ pub struct Certificate {
     pub extensions: Vec<Extension>,
 }
 
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.signed.der == other.signed.der
+    }
+}
+
 /// What a certificate will say.
 pub struct Draft<'a> {
     /// Who signs it.
