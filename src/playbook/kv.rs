@@ -182,7 +182,7 @@ fn join_args(words: &[String]) -> String {
         }
         out.push_str(word);
     }
-    out.trim_end_matches('\n').to_owned()
+    out
 }
 
 /// `\n`, `\t` and their like inside a `k=v` value, as Python's `unicode_escape` reads the common ones.

@@ -600,10 +600,10 @@ impl Runner {
             for index in 0..batch.hosts.len() {
                 moved |= self.walk(batch, index);
             }
-            if self.settle_expansions(batch)? {
-                moved = true;
+            // steps that have just come in may not be for everybody: hosts walk again before anything starts
+            if self.settle_expansions(batch)? || self.flush_handlers(batch) {
+                continue;
             }
-            moved |= self.flush_handlers(batch);
             let begun = self.start_steps(batch, sender)?;
             if !moved && !begun {
                 let lowest = lowest(batch);

@@ -177,6 +177,7 @@ impl Regex {
 
     /// `re.subn`: the text with all matches replaced by the expanded template, and how many there were.
     pub fn substitute(&self, template: &str, text: &str) -> Result<(String, usize), String> {
+        check_template(template)?;
         let (mut out, mut count) = (String::with_capacity(text.len()), 0);
         let (mut copied, mut from) = (0, 0);
         while from <= text.len() {
@@ -194,6 +195,23 @@ impl Regex {
         out.push_str(&text[copied..]);
         Ok((out, count))
     }
+}
+
+/// A template is wrong whether or not anything matches.
+fn check_template(template: &str) -> Result<(), String> {
+    let mut chars = template.char_indices();
+    while let Some((at, c)) = chars.next() {
+        if c != '\\' {
+            continue;
+        }
+        match chars.next() {
+            Some((_, c)) if c.is_ascii_alphabetic() && !"gntrafvb".contains(c) => {
+                return Err(format!("bad escape \\{c} at position {at}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

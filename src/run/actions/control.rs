@@ -313,8 +313,18 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
         .iter()
         .map(|f| std::path::absolute(f).unwrap_or_else(|_| f.clone()).display().to_string())
         .collect();
-    let result =
+    let mut result =
         dict! {"changed" => false, "ansible_facts" => vars.clone(), "ansible_included_var_files" => listed};
+    // nothing of it is shown if any of it was encrypted
+    let vaulted = |path: &PathBuf| {
+        use std::io::Read as _;
+        let mut head = [0u8; 14];
+        std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok()
+            && &head == b"$ANSIBLE_VAULT"
+    };
+    if files.iter().any(vaulted) {
+        result.insert("_ansible_no_log", true);
+    }
     Ok((result, vec![Effect::Include { host: call.host.clone(), vars }]))
 }
 

@@ -490,7 +490,9 @@ pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
     std::fs::create_dir_all(parent)
         .map_err(|e| Failure::action(format!("cannot make {}: {}", parent.display(), plain_io(&e))))?;
     let link = remote::link(call).await?;
-    let mut chunks = link.read_file(&source).await.map_err(|e| remote::run_failure(call, e))?;
+    // the host has made something of `~user` by now
+    let real = stat.get("path").and_then(Value::as_str).unwrap_or(&source);
+    let mut chunks = link.read_file(real).await.map_err(|e| remote::run_failure(call, e))?;
     let temporary = tempfile::Builder::new()
         .prefix(".quorate-")
         .tempfile_in(parent)

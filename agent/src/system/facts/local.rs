@@ -29,8 +29,8 @@ pub fn local(host: &Host, directory: &str) -> (Dict, Vec<String>) {
         match parse(&text) {
             Ok(value) => facts.insert(base, value),
             Err(why) => {
-                let why =
-                    format!("error loading facts as JSON or ini - please check content: {shown}: {why}");
+                let kind = if why.starts_with('%') || why.starts_with("'%'") { "ini" } else { "JSON or ini" };
+                let why = format!("error loading facts as {kind} - please check content: {shown}: {why}");
                 warnings.push(why.clone());
                 facts.insert(base, why)
             }
@@ -89,7 +89,7 @@ fn interpolated(mut sections: Dict) -> Result<Dict, String> {
                 } else if let Some((name, more)) = behind.strip_prefix('(').and_then(|r| r.split_once(")s")) {
                     let other = known.get(name.to_lowercase().as_str()).and_then(Value::as_str);
                     out.push_str(other.ok_or_else(|| {
-                        format!("section '{}' refers to the unknown option '{name}'", section.json_text())
+                        format!("%({name})s in section {} names no option", section.json_text())
                     })?);
                     rest = more;
                 } else {

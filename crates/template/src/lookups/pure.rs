@@ -177,7 +177,11 @@ fn subelements(vm: &Vm, terms: &[V]) -> Result<Vec<V>> {
     let V::Str(path) = &terms[1] else { return Err(wrong(first)) };
     let path: Vec<&str> = path.split('.').collect();
     let items = match &terms[0] {
-        V::Dict(map) => map.entries(vm)?.into_iter().map(|(_, value)| value).collect(),
+        // a whole result that was skipped has no elements
+        V::Dict(map) => match map.get_str(vm, "skipped")? {
+            Some(flag) if !matches!(flag, V::Bool(false)) => return Ok(Vec::new()),
+            _ => map.entries(vm)?.into_iter().map(|(_, value)| value).collect(),
+        },
         V::List(list) => list.items(vm)?,
         _ => return Err(wrong(first)),
     };
