@@ -3,6 +3,8 @@
 pub mod adhoc;
 pub mod ask;
 pub mod common;
+pub mod inventory;
+pub mod lab;
 pub mod play;
 
 pub use common::refresh_inventory;
@@ -49,21 +51,65 @@ fn version(name: &str) -> String {
     format!("{name} [core {major}.{minor}.{patch}] (quorate {})", env!("CARGO_PKG_VERSION"))
 }
 
+const HELP: &str = "quorate: playbooks for the life of etcd clusters and of the clients that point at them
+
+  quorate play PLAYBOOK…        run playbooks (as ansible-playbook)
+  quorate run PATTERN -a ARGS   run one module on many hosts (as ansible)
+  quorate inventory             show the inventory (as ansible-inventory)
+  quorate lab up|status|ssh|…   boot the hosts of an inventory as real machines on this computer
+
+Each has --help. Called as ansible-playbook, ansible or ansible-inventory (links to this binary), it has
+Ansible's manners and exit codes.";
+
 /// Runs what the command line asks for, whatever name we are called by.
 pub fn main(args: Vec<String>) -> ExitCode {
     let called = args.first().map(|a| a.rsplit('/').next().unwrap_or(a).to_owned()).unwrap_or_default();
     let rest = args.get(1..).unwrap_or_default().to_vec();
+    // a detached job of the controller itself runs as this same program
+    if rest.first().map(String::as_str) == Some(quorate_agent::modules::detached::FLAG) {
+        return quorate_agent::modules::detached::main();
+    }
     let code = match called.as_str() {
         "ansible-playbook" => play::main(&rest, true),
         "ansible" => adhoc::main(&rest, true),
+        "ansible-inventory" => inventory::main(&rest, true),
+        "ansible-vault" | "ansible-doc" | "ansible-config" | "ansible-galaxy" | "ansible-console" => {
+            crate::report::display::err(&format!("{called}: this command is not there yet; see README.md for what is"));
+            status::CANNOT_START
+        }
         _ => match rest.first().map(String::as_str) {
             Some("play") => play::main(&rest[1..], false),
             Some("run") => adhoc::main(&rest[1..], false),
-            _ => {
-                crate::report::display::err("usage: quorate play PLAYBOOK… | quorate run PATTERN -a COMMAND");
+            Some("inventory") => inventory::main(&rest[1..], false),
+            Some("lab") => lab::main(&rest[1..]),
+            Some("--version" | "version") => {
+                crate::report::display::out(&version("quorate"));
+                status::DONE
+            }
+            Some("-h" | "--help" | "help") => {
+                crate::report::display::out(HELP);
+                status::DONE
+            }
+            other => {
+                let commands = ["play", "run", "inventory", "lab", "help", "version"];
+                let near = other.and_then(|word| quorate_yaml::nearest(word, commands).first().map(|n| format!("; did you mean `{n}`?")));
+                let what = other.map_or_else(String::new, |word| format!("error: `{word}` is no command{}\n\n", near.unwrap_or_default()));
+                crate::report::display::err(&format!("{what}{HELP}"));
                 status::USAGE
             }
         },
     };
     ExitCode::from(code)
+}
+
+/// The first line of a command's complaint: `ERROR! …` by Ansible's names.
+fn headline(text: &str, ansible: bool) -> String {
+    if ansible && !text.starts_with("ERROR!") { format!("ERROR! {text}") } else { text.to_owned() }
+}
+
+/// An I/O error as Python prints it.
+fn errno(error: &std::io::Error, path: Option<&std::path::Path>) -> String {
+    let plain = crate::playbook::plain_io(error);
+    let words = format!("[Errno {}] {plain}", error.raw_os_error().unwrap_or(0));
+    path.map_or_else(|| words.clone(), |path| format!("{words}: '{}'", path.display()))
 }

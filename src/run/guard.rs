@@ -359,6 +359,7 @@ impl Case<'_> {
                 self.lane.turn.clone().lock_owned().await
             }
         };
+        self.lane.state().holder = Some(format!("{} ({})", self.host, self.call.step.title()));
         let rest = self.lane.state().rested.map(|at| REST.saturating_sub(at.elapsed()));
         if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
             tokio::time::sleep(rest).await;
@@ -414,7 +415,13 @@ impl Case<'_> {
     async fn hand_over(&self, seen: &Observation, leader: Option<MemberId>) {
         let policy: &Policy = &self.cluster.policy;
         let others = seen.voters().filter(|voter| voter.id != leader && voter.serves(policy.max_lag));
-        let Some(heir) = others.min_by_key(|voter| voter.lag.unwrap_or(u64::MAX)) else { return };
+        // whoever had its turn already keeps it; the others would have to hand it on
+        let touched = self.lane.state().touched.clone();
+        let ahead = |voter: &&quorate_etcd::SeenMember| {
+            let had_its_turn = voter.host.as_ref().is_some_and(|host| touched.contains_key(host));
+            (!had_its_turn, voter.lag.unwrap_or(u64::MAX))
+        };
+        let Some(heir) = others.min_by_key(ahead) else { return };
         let member = self.reach.spec.members.iter().find(|member| member.host == self.host);
         let (Some(id), Some(member)) = (heir.id, member) else { return };
         let moved = async {
