@@ -522,24 +522,51 @@ fn persist_seconds(args: &str) -> u64 {
     }
 }
 
-/// Waits for Ctrl-C: once finishes what is in flight, twice stops at once.
+/// Waits for Ctrl-C: once finishes what is in flight, twice stops at once. By Ansible's names once is enough.
 pub fn watch_interrupts(run: &Arc<Run>) {
     let run = run.clone();
-    tokio::spawn(async move {
-        loop {
-            if tokio::signal::ctrl_c().await.is_err() {
-                return;
-            }
-            let before = run.interrupted.fetch_add(1, Ordering::Relaxed);
-            if before == 0 {
-                display::err("\nfinishing what is in flight (Ctrl-C again stops at once)");
-            } else {
-                display::err("\nstopped; running the same command again continues");
-                #[expect(clippy::exit, reason = "the second Ctrl-C means at once")]
+    // a thread of its own: templates may keep every other one busy
+    let watch = move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            loop {
+                if tokio::signal::ctrl_c().await.is_err() {
+                    return;
+                }
+                let before = run.interrupted.fetch_add(1, Ordering::Relaxed);
+                if run.shared.options.ansible_manners {
+                    display::err("[ERROR]: User interrupted execution");
+                } else if before == 0 {
+                    display::err("\nfinishing what is in flight (Ctrl-C again stops at once)");
+                    continue;
+                } else {
+                    display::err("\nstopped; running the same command again continues");
+                }
+                end_children();
+                #[expect(clippy::exit, reason = "an interrupt means at once")]
                 std::process::exit(i32::from(super::status::INTERRUPTED));
             }
+        });
+    };
+    std::thread::spawn(watch);
+}
+
+/// Asks everything that we have started to end: no module, no lookup and no connection outlives us.
+fn end_children() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let mut parents = vec![std::process::id()];
+    while let Some(parent) = parents.pop() {
+        let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().filter_map(Result::ok);
+        for task in tasks {
+            let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            for pid in text.split_whitespace().filter_map(|word| word.parse::<i32>().ok()) {
+                parents.push(pid.unsigned_abs());
+                if let Some(pid) = Pid::from_raw(pid) {
+                    kill_process(pid, Signal::TERM).ok();
+                }
+            }
         }
-    });
+    }
 }
 
 /// `meta: refresh_inventory`.

@@ -637,7 +637,8 @@ impl Runner {
                     }
                 }
                 Node::RoleEnd(role) => {
-                    if host.roles_begun.contains(&role.identity) {
+                    // what may run again and again is never done
+                    if host.roles_begun.contains(&role.identity) && !role.role.allow_duplicates {
                         host.roles_done.insert(role.identity);
                     }
                     host.at += 1;

@@ -176,6 +176,9 @@ pub async fn run(call: &ActionCall<'_>) -> ActionResult {
         "package" => remote::package(call).await,
         "service" => remote::service(call).await,
         "etcd_live" | "etcd_info" | "etcd_health" | "etcd_guard" => etcd::run(call).await,
+        "shell" if call.args.contains_key("expand_argument_vars") => {
+            Err(Failure::action("Unsupported parameters for (shell) module: expand_argument_vars"))
+        }
         _ => remote::module(call, &call.module_as_written, call.args.clone(), Vec::new())
             .await
             .map(|result| (result, Vec::new())),
