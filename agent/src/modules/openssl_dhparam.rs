@@ -78,13 +78,17 @@ impl Module for OpensslDhparam {
         let good = !args.bool("force") && there.as_ref().and_then(|there| size_of(there)) == Some(size);
         let (mut copy, mut now) = (None, there);
         if !good && !ctx.check {
-            let made = if args.text("select_crypto_backend") == "openssl" {
-                let program = ctx.program("openssl")?;
-                let command = ctx.command([program, "dhparam".into(), size.to_string()]);
-                let output = ctx.run_ok(&command, "openssl could not make the parameters")?;
-                output.stdout
-            } else {
-                make(size)?.into_bytes()
+            let program = match args.text("select_crypto_backend") {
+                "openssl" => Some(ctx.program("openssl")?),
+                "auto" => ctx.which("openssl"),
+                _ => None,
+            };
+            let made = match program {
+                Some(program) => {
+                    let command = ctx.command([program, "dhparam".into(), size.to_string()]);
+                    ctx.run_ok(&command, "openssl could not make the parameters")?.stdout
+                }
+                None => make(size)?.into_bytes(),
             };
             copy = target.write(&made)?;
             now = Some(made);
