@@ -277,7 +277,7 @@ pub enum Entry {
 }
 
 /// A role on disk, read once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Role {
     /// Its name as asked for (`etcd`, `ns.coll.role`).
     pub name: String,
@@ -292,7 +292,7 @@ pub struct Role {
 }
 
 /// One use of a role: with these parameters, in this place.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RoleUse {
     /// The role.
     pub role: Arc<Role>,

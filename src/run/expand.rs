@@ -130,17 +130,19 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
     let wanted = group.include.clone();
     let keywords = Keywords::default();
     let used = loader.role(&wanted, step.task.span, keywords, Dict::new(), from, &around, public, true)?;
+    // an included role runs each time it is asked for
+    let again = flag("allow_duplicates").unwrap_or(true);
+    let used = if again && !used.role.allow_duplicates {
+        let role = crate::playbook::Role { allow_duplicates: true, ..(*used.role).clone() };
+        Arc::new(crate::playbook::RoleUse { role: Arc::new(role), ..(*used).clone() })
+    } else {
+        used
+    };
     if public {
         batch.vars.publish(&used);
     }
     let wrapped = [crate::playbook::Entry::Role(used.clone())];
-    let mut program = flatten(&wrapped, &context, &runner.tags, &render_tags);
-    if flag("allow_duplicates").unwrap_or(true) {
-        // an included role runs each time it is asked for
-        program.retain(
-            |slot| !matches!(&slot.node, crate::plan::Node::RoleEnd(role) if role.identity == used.identity),
-        );
-    }
+    let program = flatten(&wrapped, &context, &runner.tags, &render_tags);
     let handler_context = Context {
         handlers: true,
         role: Some(used.clone()),

@@ -1131,7 +1131,7 @@ impl Runner {
             self.tell(batch, step.id, event);
         }
         if let Some(role) = &step.context.role
-            && done.status != Status::Skipped
+            && !matches!(done.status, Status::Skipped | Status::Unreachable)
         {
             batch.hosts[index].roles_begun.insert(role.identity);
         }
