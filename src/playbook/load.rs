@@ -688,6 +688,19 @@ impl Loader {
         let Some(path) = candidates[1..].iter().chain(&candidates[..1]).find(|path| path.is_file()) else {
             return Ok(None);
         };
+        // `tasks_from: ../../elsewhere.yml` is no file of the role
+        if let (Some(file), Ok(real), Ok(base)) = (file, path.canonicalize(), role.canonicalize())
+            && (file.contains("..") || file.starts_with('/'))
+            && !real.starts_with(base.join(part))
+        {
+            let message = format!(
+                "Failed loading '{}' for role ({}) as it is not inside the expected role path: '{}'",
+                real.display(),
+                role.file_name().unwrap_or_default().to_string_lossy(),
+                base.join(part).display()
+            );
+            return Err(Diag::error("E0123", message));
+        }
         let node = self.yaml(path)?;
         Ok(Some((node, path.parent().unwrap_or(&dir).to_path_buf())))
     }
