@@ -179,12 +179,16 @@ impl Walk {
             }
             Stmt::SetBlock(target, chain, body) => {
                 self.scoped(|walk| walk.body(body));
-                chain.iter().for_each(|call| self.filter(call));
+                for call in chain {
+                    self.filter(call);
+                }
                 self.target(target);
             }
             Stmt::FilterBlock(chain, body) => {
                 self.scoped(|walk| walk.body(body));
-                chain.iter().for_each(|call| self.filter(call));
+                for call in chain {
+                    self.filter(call);
+                }
             }
             Stmt::Macro(definition) => {
                 self.bind(&definition.name);
@@ -269,7 +273,9 @@ impl Walk {
             ExprKind::Const(_) => {}
             ExprKind::Name(name) => self.name(name),
             ExprKind::List(items) | ExprKind::Tuple(items) | ExprKind::Concat(items) => {
-                items.iter().for_each(|item| self.expr(item));
+                for item in items {
+                    self.expr(item);
+                }
             }
             ExprKind::Dict(entries) => entries.iter().for_each(|(key, value)| {
                 self.expr(key);
@@ -282,11 +288,15 @@ impl Walk {
             }
             ExprKind::Compare(first, rest) => {
                 self.expr(first);
-                rest.iter().for_each(|(_, expr)| self.expr(expr));
+                for (_, expr) in rest {
+                    self.expr(expr);
+                }
             }
             ExprKind::Cond(both, otherwise) => {
                 both.iter().for_each(|expr| self.expr(expr));
-                otherwise.iter().for_each(|expr| self.expr(expr));
+                if let Some(expr) = otherwise {
+                    self.expr(expr);
+                }
             }
             ExprKind::Attr(object, _) | ExprKind::Item(object, _) => {
                 if let Some(path) = self.path(expr) {

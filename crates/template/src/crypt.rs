@@ -51,10 +51,10 @@ pub(crate) fn md5(password: &[u8], salt: &str) -> String {
     for round in 0..1000 {
         let mut context = Md5::new();
         if round & 1 == 1 {
-            context.update(password)
+            context.update(password);
         } else {
-            context.update(digest)
-        };
+            context.update(digest);
+        }
         if round % 3 != 0 {
             context.update(salt.as_bytes());
         }
@@ -62,10 +62,10 @@ pub(crate) fn md5(password: &[u8], salt: &str) -> String {
             context.update(password);
         }
         if round & 1 == 1 {
-            context.update(digest)
+            context.update(digest);
         } else {
-            context.update(password)
-        };
+            context.update(password);
+        }
         digest = context.finalize();
     }
     let mut out = format!("$1${salt}$");
@@ -86,13 +86,17 @@ struct Sha {
 
 fn sha256_of(parts: &[&[u8]]) -> Vec<u8> {
     let mut hash = Sha256::new();
-    parts.iter().for_each(|part| hash.update(part));
+    for part in parts {
+        hash.update(part);
+    }
     hash.finalize().to_vec()
 }
 
 fn sha512_of(parts: &[&[u8]]) -> Vec<u8> {
     let mut hash = Sha512::new();
-    parts.iter().for_each(|part| hash.update(part));
+    for part in parts {
+        hash.update(part);
+    }
     hash.finalize().to_vec()
 }
 

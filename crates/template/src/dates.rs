@@ -376,7 +376,7 @@ struct Parsed {
     offset: Option<i32>,
 }
 
-fn digits<'t>(text: &'t str, most: usize) -> Option<(i64, &'t str)> {
+fn digits(text: &str, most: usize) -> Option<(i64, &str)> {
     let length = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
     Some((text.get(..length)?.parse().ok()?, &text[length..]))
 }

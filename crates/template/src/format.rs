@@ -662,7 +662,7 @@ mod tests {
     #[test]
     fn digits_of_floats() {
         for (number, kind, precision, expected) in [
-            (3.14159, 'f', 2, "3.14"),
+            (2.34159, 'f', 2, "2.34"),
             (0.5, 'f', 0, "0"),
             (1.5, 'f', 0, "2"),
             (12345.678, 'e', 3, "1.235e+04"),

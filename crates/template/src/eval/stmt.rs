@@ -188,19 +188,15 @@ impl Vm<'_> {
                 }
                 self.exec(body, frame, &inner, out)?;
             }
-            Stmt::Block(name, scoped) => {
-                if !out.muted {
-                    self.run_block(name, 0, frame, scoped.then_some(env), out)?;
-                }
+            Stmt::Block(name, scoped) if !out.muted => {
+                self.run_block(name, 0, frame, scoped.then_some(env), out)?;
             }
             Stmt::Extends(expr) => {
                 return Err(Error::runtime("extends is allowed at the top of a template only")
                     .at(|| frame.place(expr.loc)));
             }
-            Stmt::Include(include, loc) => {
-                if !out.muted {
-                    self.include(include, frame, env, out).map_err(|error| error.at(|| frame.place(*loc)))?;
-                }
+            Stmt::Include(include, loc) if !out.muted => {
+                self.include(include, frame, env, out).map_err(|error| error.at(|| frame.place(*loc)))?;
             }
             Stmt::Import(import, loc) => {
                 self.import(import, frame, env).map_err(|error| error.at(|| frame.place(*loc)))?;
@@ -315,11 +311,10 @@ impl Vm<'_> {
             }
             Target::Tuple(targets, loc) => {
                 let items = self.iterate(&value).map_err(|error| {
-                    let error = match error.is_undefined() {
-                        true => error,
-                        false => {
-                            Error::runtime(format!("cannot unpack non-iterable {} object", value.type_name()))
-                        }
+                    let error = if error.is_undefined() {
+                        error
+                    } else {
+                        Error::runtime(format!("cannot unpack non-iterable {} object", value.type_name()))
                     };
                     error.at(|| frame.place(*loc))
                 })?;

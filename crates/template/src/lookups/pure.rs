@@ -271,7 +271,11 @@ fn varnames(vm: &Vm, terms: &[V], frame: &Rc<Frame>) -> Result<Vec<V>> {
         let unusable =
             |e: Error| Error::runtime(format!("Unable to use \"{}\" as a search parameter: {e}", &**pattern));
         for name in &names {
-            if pyre::compile(pattern, Flags::default(), false, name).map_err(unusable)?.find(name, 0)?.is_some() {
+            if pyre::compile(pattern, Flags::default(), false, name)
+                .map_err(unusable)?
+                .find(name, 0)?
+                .is_some()
+            {
                 out.push(V::str(name));
             }
         }

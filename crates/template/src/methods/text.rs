@@ -278,7 +278,7 @@ pub(super) fn call(vm: &Vm, text: &Str, name: &str, args: Args) -> Result<V> {
         "isalnum" => all(char::is_alphanumeric),
         "isalpha" => all(char::is_alphabetic),
         "isascii" => Ok(V::Bool(text.is_ascii())),
-        "isdecimal" => all(|c| c.is_numeric() && c.to_digit(10).is_some()),
+        "isdecimal" => all(|c| c.is_ascii_digit()),
         "isdigit" => {
             all(|c| c.is_ascii_digit() || matches!(c, '²' | '³' | '¹' | '⁰' | '⁴'..='⁹' | '₀'..='₉'))
         }
