@@ -542,7 +542,12 @@ pub fn watch_interrupts(run: &Arc<Run>) {
                 } else {
                     display::err("\nstopped; running the same command again continues");
                 }
-                end_children();
+                crate::run::end_now();
+                // a process may have been on its way: once more
+                for _ in 0..2 {
+                    end_children();
+                    std::thread::sleep(std::time::Duration::from_millis(30));
+                }
                 #[expect(clippy::exit, reason = "an interrupt means at once")]
                 std::process::exit(i32::from(super::status::INTERRUPTED));
             }

@@ -47,3 +47,17 @@ impl Run {
         self.interrupted.load(Ordering::Relaxed) > 0
     }
 }
+
+static ENDING: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// The program ends at once: nobody starts another process.
+pub fn end_now() {
+    ENDING.store(true, Ordering::SeqCst);
+}
+
+/// Whoever is about to start a process while the program ends waits for the end.
+pub fn hold_if_ending() {
+    while ENDING.load(Ordering::SeqCst) {
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+}

@@ -740,8 +740,8 @@ impl Runner {
         }
         let wishes = std::mem::take(&mut batch.expansions);
         let hosts: Vec<usize> = wishes.iter().map(|wish| wish.host).collect();
-        let at = wishes.iter().filter_map(|wish| position(batch, wish.step.id)).min().unwrap_or(0);
-        let mut slots = Vec::new();
+        // each include's steps go behind that include: with the free strategy there may be several at once
+        let mut slots: Vec<(StepId, Vec<Slot>)> = Vec::new();
         let mut lost: HashSet<usize> = HashSet::new();
         for mut group in expand::group(wishes) {
             // one host fails once, however many items of its loop are not there
@@ -762,10 +762,14 @@ impl Runner {
                         self.count(&name).ok += 1;
                     }
                     let only: Arc<BTreeSet<usize>> = Arc::new(group.hosts.iter().copied().collect());
-                    for mut slot in part.program {
-                        slot.only = Some(only.clone());
-                        slots.push(slot);
-                    }
+                    let behind = match slots.iter_mut().find(|(step, _)| *step == group.step.id) {
+                        Some((_, behind)) => behind,
+                        None => {
+                            slots.push((group.step.id, Vec::new()));
+                            &mut slots.last_mut().expect("just pushed").1
+                        }
+                    };
+                    behind.extend(part.program.into_iter().map(|slot| Slot { only: Some(only.clone()), ..slot }));
                     if !part.handlers.is_empty() {
                         batch.handler_slots.extend(part.handlers);
                         index_handlers(batch);
@@ -802,7 +806,11 @@ impl Runner {
                 }
             }
         }
-        insert(batch, at + 1, slots);
+        for (step, slots) in slots {
+            if let Some(at) = position(batch, step) {
+                insert(batch, at + 1, slots);
+            }
+        }
         for index in hosts {
             batch.hosts[index].waits = false;
         }
@@ -1545,7 +1553,8 @@ fn insert(batch: &mut Batch, at: usize, slots: Vec<Slot>) {
     }
     batch.program.splice(at..at, slots);
     for host in &mut batch.hosts {
-        if host.at > at {
+        // who is at work on the step that stood here goes on with it
+        if host.at > at || (host.at == at && host.busy) {
             host.at += count;
         }
     }

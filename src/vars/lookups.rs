@@ -202,6 +202,7 @@ fn first_found(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
 }
 
 fn pipe(term: &str) -> Result<Value> {
+    crate::run::hold_if_ending();
     let output = std::process::Command::new("/bin/sh")
         .arg("-c")
         .arg(term)

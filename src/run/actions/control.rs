@@ -61,6 +61,15 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
     let mut result = dict! {"changed" => false};
     match (call.args.get("var"), call.args.get("msg")) {
         (Some(var), _) => {
+            // `var: "{{ item }}"` names a variable by a template
+            let var = match var {
+                Value::Str(text) if text.is_template() => {
+                    &render::value(call.scope, var)
+                        .map_err(|e| Failure::task(call.step, vec![(e.to_string(), text.span())]))?
+                        .trusted()
+                }
+                other => other,
+            };
             let name = str_of(var);
             let value = match var {
                 Value::Str(text) => render::expression(call.scope, text),
