@@ -147,7 +147,8 @@ pub fn mentions_others(value: &Value, tainted: &HashSet<String>) -> bool {
     match value {
         Value::Str(text) => {
             let text = text.as_str();
-            text.contains("hostvars")
+            // who is still in the play depends on how the others fare
+            ["hostvars", "play_hosts", "ansible_play_batch"].iter().any(|name| text.contains(name))
                 || (!tainted.is_empty()
                     && text
                         .split(|c: char| !(c.is_alphanumeric() || c == '_'))
