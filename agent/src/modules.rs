@@ -1,15 +1,20 @@
 //! All modules. To add one: a file, its `mod` line, its line in [`MODULES`]; both lists are sorted.
 
 pub mod acl;
+pub mod apk;
 pub mod apt;
+pub mod apt_repository;
 pub mod assemble;
 pub mod async_status;
 pub mod blockinfile;
 pub mod command;
 pub mod copy;
 pub mod crypto;
+pub mod debconf;
 pub mod detached;
 mod edit;
+pub mod dnf;
+pub mod dpkg_selections;
 pub mod etcd_facts;
 pub mod fetch;
 pub mod file;
@@ -32,10 +37,13 @@ pub mod openssl_privatekey_info;
 pub mod openssl_privatekey_pipe;
 pub mod openssl_publickey;
 pub mod openssl_publickey_info;
+pub mod package;
+pub mod package_facts;
 pub mod ping;
 pub mod replace;
 pub mod script;
 pub mod service;
+pub mod service_facts;
 pub mod setup;
 pub mod slurp;
 pub mod stat;
@@ -59,12 +67,17 @@ use crate::module::Module;
 #[rustfmt::skip] // one line a module, so that additions never collide
 pub const MODULES: &[&dyn Module] = &[
     &acl::Acl,
+    &apk::Apk,
     &apt::Apt,
+    &apt_repository::AptRepository,
     &assemble::Assemble,
     &async_status::AsyncStatus,
     &blockinfile::BlockInFile,
     &command::CommandModule,
     &copy::Copy,
+    &debconf::Debconf,
+    &dnf::Dnf,
+    &dpkg_selections::DpkgSelections,
     &etcd_facts::EtcdFacts,
     &fetch::Fetch,
     &file::FileModule,
@@ -87,11 +100,14 @@ pub const MODULES: &[&dyn Module] = &[
     &openssl_privatekey_pipe::OpensslPrivatekeyPipe,
     &openssl_publickey::OpensslPublickey,
     &openssl_publickey_info::OpensslPublickeyInfo,
+    &package::Package,
+    &package_facts::PackageFacts,
     &ping::Ping,
     &command::Shell,
     &replace::Replace,
     &script::Script,
     &service::Service,
+    &service_facts::ServiceFacts,
     &setup::Setup,
     &slurp::Slurp,
     &stat::Stat,
