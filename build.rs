@@ -19,7 +19,8 @@ fn main() {
         Some(path) => PathBuf::from(path),
         None => build(&root, &out),
     };
-    let bytes = std::fs::read(&binary).unwrap_or_else(|e| panic!("cannot read the helper {}: {e}", binary.display()));
+    let bytes =
+        std::fs::read(&binary).unwrap_or_else(|e| panic!("cannot read the helper {}: {e}", binary.display()));
     let file = std::fs::File::create(out.join("helper.gz")).expect("OUT_DIR is writable");
     let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::best());
     packer.write_all(&bytes).expect("OUT_DIR is writable");
@@ -32,7 +33,17 @@ fn build(root: &Path, out: &Path) -> PathBuf {
     let dir = out.ancestors().nth(4).unwrap_or(out).join("helper-build");
     let status = Command::new(std::env::var_os("CARGO").expect("cargo sets it"))
         .current_dir(root)
-        .args(["build", "--package", "quorate-agent", "--bin", "quorate-agent", "--profile", "helper", "--target", &target])
+        .args([
+            "build",
+            "--package",
+            "quorate-agent",
+            "--bin",
+            "quorate-agent",
+            "--profile",
+            "helper",
+            "--target",
+            &target,
+        ])
         .arg("--target-dir")
         .arg(&dir)
         .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")

@@ -37,7 +37,9 @@ pub fn environment(name: &str) -> Option<String> {
 /// The home of the user who runs this.
 pub fn home() -> &'static Path {
     static HOME: OnceLock<PathBuf> = OnceLock::new();
-    HOME.get_or_init(|| environment("HOME").filter(|h| !h.is_empty()).map_or_else(|| PathBuf::from("/root"), PathBuf::from))
+    HOME.get_or_init(|| {
+        environment("HOME").filter(|h| !h.is_empty()).map_or_else(|| PathBuf::from("/root"), PathBuf::from)
+    })
 }
 
 /// Called by ssh for a password: asks the run that started it.
@@ -45,7 +47,8 @@ pub fn home() -> &'static Path {
 fn askpass(socket: &Path) -> ExitCode {
     use std::io::Read as _;
     let mut text = String::new();
-    let read = std::os::unix::net::UnixStream::connect(socket).and_then(|mut stream| stream.read_to_string(&mut text));
+    let read = std::os::unix::net::UnixStream::connect(socket)
+        .and_then(|mut stream| stream.read_to_string(&mut text));
     match read {
         Ok(_) => {
             println!("{text}");

@@ -35,7 +35,11 @@ fn main() -> ExitCode {
     match run_local(&job, Arc::new(Files(given.map(PathBuf::from).collect())), &Cancel::default()) {
         Ok(result) => {
             let line = to_json(&Value::from(result)) + "\n";
-            if std::io::stdout().write_all(line.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if std::io::stdout().write_all(line.as_bytes()).is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(_) => ExitCode::FAILURE,
     }

@@ -12,9 +12,9 @@ pub mod copy;
 pub mod crypto;
 pub mod debconf;
 pub mod detached;
-mod edit;
 pub mod dnf;
 pub mod dpkg_selections;
+mod edit;
 pub mod etcd_facts;
 pub mod fetch;
 pub mod file;
@@ -54,12 +54,12 @@ pub mod unarchive;
 pub mod uri;
 pub mod user;
 pub mod wait_for;
+mod web;
 pub mod x509_certificate;
 pub mod x509_certificate_info;
 pub mod x509_certificate_pipe;
 pub mod x509_crl;
 pub mod x509_crl_info;
-mod web;
 
 use crate::module::Module;
 

@@ -13,7 +13,11 @@ use std::sync::Arc;
 
 /// Run one module on many hosts.
 #[derive(Debug, Parser)]
-#[command(name = "quorate run", disable_version_flag = true, after_help = "Examples:\n  quorate run etcd -m ping\n  quorate run etcd -f 1 -b -a 'systemctl restart etcd'")]
+#[command(
+    name = "quorate run",
+    disable_version_flag = true,
+    after_help = "Examples:\n  quorate run etcd -m ping\n  quorate run etcd -f 1 -b -a 'systemctl restart etcd'"
+)]
 struct Args {
     /// Which hosts
     #[arg(required_unless_present = "version", value_name = "PATTERN")]
@@ -101,9 +105,20 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         display::warning(text);
         return Ok(status::DONE);
     }
-    let module = args.module_name.clone().unwrap_or_else(|| ground.shared.settings.text("DEFAULT_MODULE_NAME").to_owned());
-    if args.args.trim().is_empty() && matches!(module.as_str(), "command" | "shell" | "raw" | "script" | "ansible.builtin.command" | "ansible.builtin.shell") {
-        return Err(Cannot { text: format!("ERROR! No argument passed to {module} module"), status: status::USAGE });
+    let module = args
+        .module_name
+        .clone()
+        .unwrap_or_else(|| ground.shared.settings.text("DEFAULT_MODULE_NAME").to_owned());
+    if args.args.trim().is_empty()
+        && matches!(
+            module.as_str(),
+            "command" | "shell" | "raw" | "script" | "ansible.builtin.command" | "ansible.builtin.shell"
+        )
+    {
+        return Err(Cannot {
+            text: format!("ERROR! No argument passed to {module} module"),
+            status: status::USAGE,
+        });
     }
     let text: Arc<str> = format!("- {module}: {}\n", args.args).into();
     let file = FileId::register(Path::new("<command line>"), text);
@@ -158,15 +173,27 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         if run.is_interrupted() {
             return Ok(status::INTERRUPTED);
         }
-        Ok(if run.guard.refused() && !ansible && runner.status() == 2 { status::REFUSED } else { runner.status() })
+        Ok(if run.guard.refused() && !ansible && runner.status() == 2 {
+            status::REFUSED
+        } else {
+            runner.status()
+        })
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     code
 }
 
-fn task_node(module: &str, text: &str, file: FileId, ground: &common::Ground) -> Result<crate::playbook::Task, Cannot> {
+fn task_node(
+    module: &str,
+    text: &str,
+    file: FileId,
+    ground: &common::Ground,
+) -> Result<crate::playbook::Task, Cannot> {
     let trimmed = text.trim();
-    let value = if trimmed.starts_with('{') && !trimmed.starts_with("{{") && !matches!(crate::playbook::short_name(module), "command" | "shell" | "raw" | "script") {
+    let value = if trimmed.starts_with('{')
+        && !trimmed.starts_with("{{")
+        && !matches!(crate::playbook::short_name(module), "command" | "shell" | "raw" | "script")
+    {
         quorate_value::from_json_str(trimmed)
             .map(|v| v.trusted())
             .or_else(|_| quorate_yaml::parse(trimmed, file).map(|doc| doc.root.to_value()))
@@ -174,8 +201,9 @@ fn task_node(module: &str, text: &str, file: FileId, ground: &common::Ground) ->
     } else {
         Value::Str(Str::written(text, Span::new(file, 1, 3)))
     };
-    ground.shared.loader().adhoc(module, value, Span::new(file, 1, 3)).map_err(|diag| Cannot {
-        text: diag.render(ground.look.colour),
-        status: status::DOES_NOT_COMPILE,
-    })
+    ground
+        .shared
+        .loader()
+        .adhoc(module, value, Span::new(file, 1, 3))
+        .map_err(|diag| Cannot { text: diag.render(ground.look.colour), status: status::DOES_NOT_COMPILE })
 }

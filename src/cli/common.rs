@@ -137,21 +137,31 @@ struct Secrets(Arc<quorate_vault::VaultSecrets>);
 
 impl quorate_inventory::Decrypt for Secrets {
     fn decrypt(&self, text: &[u8], path: &Path) -> Result<String, String> {
-        let plain = quorate_vault::decrypt(&String::from_utf8_lossy(text), &self.0).map_err(|e| format!("{e} ({})", path.display()))?;
-        String::from_utf8(plain.to_vec()).map_err(|_| format!("{} is not text once decrypted", path.display()))
+        let plain = quorate_vault::decrypt(&String::from_utf8_lossy(text), &self.0)
+            .map_err(|e| format!("{e} ({})", path.display()))?;
+        String::from_utf8(plain.to_vec())
+            .map_err(|_| format!("{} is not text once decrypted", path.display()))
     }
 }
 
 /// Reads settings, inventory, secrets and extra variables.
-pub fn ground(shape: &Shape, playbook: Option<&Path>, ansible: bool, tags: (&[String], &[String])) -> Result<Ground, Cannot> {
-    let cwd = std::env::current_dir().map_err(|e| Cannot::start(format!("the working directory is gone: {e}")))?;
+pub fn ground(
+    shape: &Shape,
+    playbook: Option<&Path>,
+    ansible: bool,
+    tags: (&[String], &[String]),
+) -> Result<Ground, Cannot> {
+    let cwd =
+        std::env::current_dir().map_err(|e| Cannot::start(format!("the working directory is gone: {e}")))?;
     let settings = Settings::load(&crate::environment, &cwd).map_err(Cannot::start)?;
     for warning in &settings.warnings {
         display::warning(warning);
     }
     if let Some(path) = settings.some("DEFAULT_LOG_PATH") {
         if let Err(e) = display::log_to(Path::new(path)) {
-            display::warning(&format!("log file at '{path}' is not writeable and we cannot create it, aborting: {e}"));
+            display::warning(&format!(
+                "log file at '{path}' is not writeable and we cannot create it, aborting: {e}"
+            ));
         }
     }
     let settings = Arc::new(settings);
@@ -231,8 +241,19 @@ pub fn ground(shape: &Shape, playbook: Option<&Path>, ansible: bool, tags: (&[St
         become_: shape.become_,
         become_user: shape.become_user.clone(),
         become_method: shape.become_method.clone(),
-        password: password(shape.ask_pass || settings.flag("DEFAULT_ASK_PASS"), shape.connection_password_file.as_deref().or(settings.some("CONNECTION_PASSWORD_FILE").map(Path::new)), "SSH password: ")?,
-        become_password: password(shape.ask_become_pass || settings.flag("DEFAULT_BECOME_ASK_PASS"), shape.become_password_file.as_deref().or(settings.some("BECOME_PASSWORD_FILE").map(Path::new)), "BECOME password: ")?,
+        password: password(
+            shape.ask_pass || settings.flag("DEFAULT_ASK_PASS"),
+            shape
+                .connection_password_file
+                .as_deref()
+                .or(settings.some("CONNECTION_PASSWORD_FILE").map(Path::new)),
+            "SSH password: ",
+        )?,
+        become_password: password(
+            shape.ask_become_pass || settings.flag("DEFAULT_BECOME_ASK_PASS"),
+            shape.become_password_file.as_deref().or(settings.some("BECOME_PASSWORD_FILE").map(Path::new)),
+            "BECOME password: ",
+        )?,
         ssh_common_args: shape.ssh_common_args.clone(),
         ssh_extra_args: shape.ssh_extra_args.clone(),
     };
@@ -240,7 +261,12 @@ pub fn ground(shape: &Shape, playbook: Option<&Path>, ansible: bool, tags: (&[St
         None => false,
         Some("quorum") => true,
         Some(other) => {
-            return Err(Cannot { text: format!("error: `--override-guard={other}` is unknown; `quorum` is the guard that can be overridden"), status: super::status::USAGE });
+            return Err(Cannot {
+                text: format!(
+                    "error: `--override-guard={other}` is unknown; `quorum` is the guard that can be overridden"
+                ),
+                status: super::status::USAGE,
+            });
         }
     };
     let options = Options {
@@ -252,7 +278,10 @@ pub fn ground(shape: &Shape, playbook: Option<&Path>, ansible: bool, tags: (&[St
         limit: limit_text,
         run_tags: if tags.0.is_empty() { vec!["all".into()] } else { tags.0.to_vec() },
         skip_tags: tags.1.to_vec(),
-        sources: sources.iter().map(|s| if s.contains(',') { s.clone() } else { cwd.join(s).display().to_string() }).collect(),
+        sources: sources
+            .iter()
+            .map(|s| if s.contains(',') { s.clone() } else { cwd.join(s).display().to_string() })
+            .collect(),
         playbook_dir: playbook_dir.clone(),
         force_handlers: false,
         override_guard,
@@ -265,7 +294,8 @@ pub fn ground(shape: &Shape, playbook: Option<&Path>, ansible: bool, tags: (&[St
         verbosity,
         show_skipped: settings.flag("DISPLAY_SKIPPED_HOSTS"),
         show_ok: settings.flag("DISPLAY_OK_HOSTS"),
-        yaml: settings.text("CALLBACK_RESULT_FORMAT") == "yaml" || settings.text("DEFAULT_STDOUT_CALLBACK").ends_with("yaml"),
+        yaml: settings.text("CALLBACK_RESULT_FORMAT") == "yaml"
+            || settings.text("DEFAULT_STDOUT_CALLBACK").ends_with("yaml"),
         custom_stats: settings.flag("SHOW_CUSTOM_STATS"),
         failed_to_stderr: settings.flag("DISPLAY_FAILED_STDERR"),
         per_host_start: settings.flag("SHOW_PER_HOST_START"),
@@ -310,13 +340,15 @@ fn neighbours(path: &Path) -> Vec<String> {
 
 fn password(ask: bool, file: Option<&Path>, prompt: &str) -> Result<Option<Str>, Cannot> {
     if let Some(path) = file {
-        let secret = quorate_vault::read_password_file(path, "default", &quorate_vault::VaultSecrets::new()).map_err(|e| Cannot::start(e.to_string()))?;
+        let secret = quorate_vault::read_password_file(path, "default", &quorate_vault::VaultSecrets::new())
+            .map_err(|e| Cannot::start(e.to_string()))?;
         return Ok(Some(Str::from(String::from_utf8_lossy(secret.expose()).into_owned()).secret()));
     }
     if !ask {
         return Ok(None);
     }
-    let text = super::ask::password(prompt).map_err(|e| Cannot::start(format!("no password was given: {e}")))?;
+    let text =
+        super::ask::password(prompt).map_err(|e| Cannot::start(format!("no password was given: {e}")))?;
     Ok(Some(Str::from(text).secret()))
 }
 
@@ -324,7 +356,9 @@ fn vault_secrets(shape: &Shape, settings: &Settings) -> Result<quorate_vault::Va
     let mut secrets = quorate_vault::VaultSecrets::new().match_ids(settings.flag("DEFAULT_VAULT_ID_MATCH"));
     let mut sources: Vec<String> = settings.list("DEFAULT_VAULT_IDENTITY_LIST");
     sources.extend(shape.vault_id.iter().cloned());
-    if let Some(file) = settings.some("DEFAULT_VAULT_PASSWORD_FILE").filter(|_| shape.vault_password_file.is_empty()) {
+    if let Some(file) =
+        settings.some("DEFAULT_VAULT_PASSWORD_FILE").filter(|_| shape.vault_password_file.is_empty())
+    {
         sources.push(format!("default@{file}"));
     }
     sources.extend(shape.vault_password_file.iter().map(|file| format!("default@{file}")));
@@ -335,13 +369,20 @@ fn vault_secrets(shape: &Shape, settings: &Settings) -> Result<quorate_vault::Va
         let parsed = quorate_vault::SecretSource::parse(&source);
         let (id, secret) = match (parsed.id, parsed.file) {
             (id, None) => {
-                let prompt = if id == "default" { "Vault password: ".to_owned() } else { format!("Vault password ({id}): ") };
-                let text = super::ask::password(&prompt).map_err(|e| Cannot::start(format!("no vault password was given: {e}")))?;
-                let secret = quorate_vault::Secret::new(text.as_bytes()).map_err(|e| Cannot::start(e.to_string()))?;
+                let prompt = if id == "default" {
+                    "Vault password: ".to_owned()
+                } else {
+                    format!("Vault password ({id}): ")
+                };
+                let text = super::ask::password(&prompt)
+                    .map_err(|e| Cannot::start(format!("no vault password was given: {e}")))?;
+                let secret =
+                    quorate_vault::Secret::new(text.as_bytes()).map_err(|e| Cannot::start(e.to_string()))?;
                 (id, secret)
             }
             (id, Some(path)) => {
-                let secret = quorate_vault::read_password_file(&path, &id, &secrets).map_err(|e| Cannot::start(e.to_string()))?;
+                let secret = quorate_vault::read_password_file(&path, &id, &secrets)
+                    .map_err(|e| Cannot::start(e.to_string()))?;
                 (id, secret)
             }
         };
@@ -351,38 +392,63 @@ fn vault_secrets(shape: &Shape, settings: &Settings) -> Result<quorate_vault::Va
 }
 
 /// `-e`: files, JSON or YAML, or `k=v` words. Later ones win.
-fn extra_vars(given: &[String], settings: &Settings, vault: &quorate_vault::VaultSecrets, ansible: bool) -> Result<Dict, Cannot> {
+fn extra_vars(
+    given: &[String],
+    settings: &Settings,
+    vault: &quorate_vault::VaultSecrets,
+    ansible: bool,
+) -> Result<Dict, Cannot> {
     let _ = settings;
     let mut all = Dict::new();
     for text in given {
         let text = text.trim();
         let (source, name) = match text.strip_prefix('@') {
             Some(path) => {
-                let bytes = std::fs::read(path)
-                    .map_err(|e| Cannot::start(format!("error: cannot read the variables of -e @{path}: {}", crate::playbook::plain_io(&e))))?;
+                let bytes = std::fs::read(path).map_err(|e| {
+                    Cannot::start(format!(
+                        "error: cannot read the variables of -e @{path}: {}",
+                        crate::playbook::plain_io(&e)
+                    ))
+                })?;
                 let bytes = if bytes.starts_with(b"$ANSIBLE_VAULT") {
-                    quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), vault).map_err(|e| Cannot::start(format!("{e}: {path}")))?.to_vec()
+                    quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), vault)
+                        .map_err(|e| Cannot::start(format!("{e}: {path}")))?
+                        .to_vec()
                 } else {
                     bytes
                 };
-                let text = String::from_utf8(bytes).map_err(|_| Cannot::start(format!("error: {path} is not UTF-8 text")))?;
+                let text = String::from_utf8(bytes)
+                    .map_err(|_| Cannot::start(format!("error: {path} is not UTF-8 text")))?;
                 (text, path.to_owned())
             }
             None if text.starts_with(['{', '[']) => (text.to_owned(), "<command line>".into()),
             None => {
-                let parsed = crate::playbook::kv::parse_kv(&Str::new(text).trusted(), false).map_err(|e| Cannot::start(format!("error: -e {text}: {e}")))?;
+                let parsed = crate::playbook::kv::parse_kv(&Str::new(text).trusted(), false)
+                    .map_err(|e| Cannot::start(format!("error: -e {text}: {e}")))?;
                 if let Some(rest) = parsed.get("_raw_params") {
                     let rest = quorate_value::str_of(rest);
                     let file = Path::new(&rest).exists();
-                    let help = if file { format!("did you mean `-e @{rest}`?") } else { "write -e name=value, or -e @file".to_owned() };
+                    let help = if file {
+                        format!("did you mean `-e @{rest}`?")
+                    } else {
+                        "write -e name=value, or -e @file".to_owned()
+                    };
                     let message = format!("-e {rest}: this is neither name=value nor @file; {help}");
                     if ansible {
                         display::warning(&message);
                     } else {
-                        return Err(Cannot { text: format!("error[E0301]: {message}"), status: super::status::USAGE });
+                        return Err(Cannot {
+                            text: format!("error[E0301]: {message}"),
+                            status: super::status::USAGE,
+                        });
                     }
                 }
-                all.extend(parsed.iter().filter(|(k, _)| k.as_str() != Some("_raw_params")).map(|(k, v)| (k.clone(), v.clone())));
+                all.extend(
+                    parsed
+                        .iter()
+                        .filter(|(k, _)| k.as_str() != Some("_raw_params"))
+                        .map(|(k, v)| (k.clone(), v.clone())),
+                );
                 continue;
             }
         };
@@ -397,7 +463,10 @@ fn extra_vars(given: &[String], settings: &Settings, vault: &quorate_vault::Vaul
             Value::Dict(entries) => all.update(&entries),
             Value::Null => {}
             other => {
-                return Err(Cannot::start(format!("error: the variables of -e {name} must be a mapping, found {}", other.type_name())));
+                return Err(Cannot::start(format!(
+                    "error: the variables of -e {name} must be a mapping, found {}",
+                    other.type_name()
+                )));
             }
         }
     }
@@ -447,7 +516,11 @@ impl LoadHost for Host {
         resolve(name, collections).or_else(|| {
             let shared = self.shared.upgrade()?;
             let libraries = shared.libraries.lock().expect("no panic while loading");
-            let found = libraries.iter().any(|dir| ["", ".py", ".sh", ".pl", ".rb", ".json"].iter().any(|ext| dir.join(format!("{name}{ext}")).is_file()));
+            let found = libraries.iter().any(|dir| {
+                ["", ".py", ".sh", ".pl", ".rb", ".json"]
+                    .iter()
+                    .any(|ext| dir.join(format!("{name}{ext}")).is_file())
+            });
             found.then(|| name.to_owned())
         })
     }
@@ -472,11 +545,19 @@ impl LoadHost for Host {
 pub fn resolve(name: &str, collections: &[String]) -> Option<String> {
     let short = short_name(name);
     if crate::run::actions::is_action(short) {
-        return Some(if name.contains('.') || short.starts_with("etcd_") { name.to_owned() } else { format!("ansible.builtin.{short}") });
+        return Some(if name.contains('.') || short.starts_with("etcd_") {
+            name.to_owned()
+        } else {
+            format!("ansible.builtin.{short}")
+        });
     }
     if let Some(module) = quorate_agent::modules::find(name) {
         let spec = module.spec();
-        return Some(if name.contains('.') { name.to_owned() } else { format!("{}.{name}", spec.collection) });
+        return Some(if name.contains('.') {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", spec.collection)
+        });
     }
     let _ = collections;
     None
@@ -512,7 +593,8 @@ fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
 
 /// `ControlPersist=60s` of the ssh arguments, in seconds.
 fn persist_seconds(args: &str) -> u64 {
-    let text = args.split("ControlPersist=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or("60s");
+    let text =
+        args.split("ControlPersist=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or("60s");
     let digits: String = text.chars().take_while(char::is_ascii_digit).collect();
     let number: u64 = digits.parse().unwrap_or(60);
     match text[digits.len()..].chars().next() {
@@ -561,7 +643,8 @@ fn end_children() {
     use rustix::process::{Pid, Signal, kill_process};
     let mut parents = vec![std::process::id()];
     while let Some(parent) = parents.pop() {
-        let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().filter_map(Result::ok);
+        let tasks =
+            std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().filter_map(Result::ok);
         for task in tasks {
             let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
             for pid in text.split_whitespace().filter_map(|word| word.parse::<i32>().ok()) {

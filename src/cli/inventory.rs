@@ -63,7 +63,13 @@ struct Args {
     #[arg(long, value_name = "FILE", alias = "vault-pass-file", help_heading = "Variables")]
     vault_password_file: Vec<String>,
     /// Ask for the vault password
-    #[arg(short = 'J', long, alias = "ask-vault-password", conflicts_with = "vault_password_file", help_heading = "Variables")]
+    #[arg(
+        short = 'J',
+        long,
+        alias = "ask-vault-password",
+        conflicts_with = "vault_password_file",
+        help_heading = "Variables"
+    )]
     ask_vault_pass: bool,
     /// Where group_vars and host_vars of a playbook would be
     #[arg(long, value_name = "DIR", help_heading = "Variables")]
@@ -106,9 +112,17 @@ pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
 fn inventory(args: &Args, ansible: bool) -> Result<(), Cannot> {
     let usage = |text: &str| Err(Cannot { text: text.to_owned(), status: status::USAGE });
     match [args.list, args.host.is_some(), args.graph].iter().filter(|asked| **asked).count() {
-        0 => return usage("No action selected, at least one of --host, --graph or --list needs to be specified."),
+        0 => {
+            return usage(
+                "No action selected, at least one of --host, --graph or --list needs to be specified.",
+            );
+        }
         1 => {}
-        _ => return usage("Conflicting options used, only one of --host, --graph or --list can be used at the same time."),
+        _ => {
+            return usage(
+                "Conflicting options used, only one of --host, --graph or --list can be used at the same time.",
+            );
+        }
     }
     let shape = Shape {
         inventory: args.inventory.clone(),
@@ -138,7 +152,8 @@ fn inventory(args: &Args, ansible: bool) -> Result<(), Cannot> {
     };
     // one host and a tree look at everything, whatever the limit
     let pattern = args.host.as_deref().or(args.list.then_some("all"));
-    let selection = pattern.map(|pattern| inventory.select_within(pattern, ground.limit.as_ref().filter(|_| args.list)));
+    let selection =
+        pattern.map(|pattern| inventory.select_within(pattern, ground.limit.as_ref().filter(|_| args.list)));
     let warnings = selection.map(|selection| selection.warnings).unwrap_or_default();
     warnings.iter().for_each(|warning| display::warning(&warning.to_string()));
     let text = match &args.host {

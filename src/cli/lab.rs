@@ -195,7 +195,8 @@ fn act(args: Args) -> Result<u8, Cannot> {
         });
     }
     let name = args.name.or_else(|| crate::environment("QUORATE_LAB")).unwrap_or_else(|| "lab".into());
-    let exe = std::env::current_exe().map_err(|e| Cannot::start(format!("error: cannot find this program's own file: {e}")))?;
+    let exe = std::env::current_exe()
+        .map_err(|e| Cannot::start(format!("error: cannot find this program's own file: {e}")))?;
     let helper = vec![exe.clone().into(), "lab".into(), "helper".into()];
     let lab = Lab::open(&name)?.with_helper(helper);
     match args.action {
@@ -229,7 +230,8 @@ fn act(args: Args) -> Result<u8, Cannot> {
             // so that `quorate` inside is this very program
             if let Some(dir) = exe.parent() {
                 let path = entered.get_envs().find(|(name, _)| *name == "PATH").and_then(|(_, path)| path);
-                let path = path.map(|p| p.to_string_lossy().into_owned()).or_else(|| crate::environment("PATH"));
+                let path =
+                    path.map(|p| p.to_string_lossy().into_owned()).or_else(|| crate::environment("PATH"));
                 entered.env("PATH", format!("{}:{}", dir.display(), path.unwrap_or_default()));
             }
             entered.env("QUORATE_LAB", &name);
@@ -244,7 +246,9 @@ fn act(args: Args) -> Result<u8, Cannot> {
                 (_, true) => Direction::Out,
                 _ => Direction::Both,
             };
-            let peers = from.into_iter().map(|name| if name == "controller" { Peer::Controller } else { Peer::Host(name) });
+            let peers = from
+                .into_iter()
+                .map(|name| if name == "controller" { Peer::Controller } else { Peer::Host(name) });
             let mut peers: Vec<Peer> = peers.collect();
             if peers.is_empty() {
                 peers.push(Peer::Everyone);
@@ -292,7 +296,11 @@ fn spec(text: &str) -> Result<HostSpec, Cannot> {
 }
 
 /// Every host of the inventory that is not this machine itself, and the addresses that move between them.
-fn from_inventory(sources: &[String], limit: &[String], options: &mut UpOptions) -> Result<Vec<HostSpec>, Cannot> {
+fn from_inventory(
+    sources: &[String],
+    limit: &[String],
+    options: &mut UpOptions,
+) -> Result<Vec<HostSpec>, Cannot> {
     let shape = Shape { inventory: sources.to_vec(), limit: limit.to_vec(), ..Shape::default() };
     let ground = common::ground(&shape, None, false, (&[], &[]))?;
     let shared = &ground.shared;
@@ -304,7 +312,9 @@ fn from_inventory(sources: &[String], limit: &[String], options: &mut UpOptions)
         hosts.iter().map(|id| inventory.host_name(*id).clone()).collect()
     };
     if hosts.is_empty() && sources.is_empty() {
-        return Err(Cannot::start("error: the inventory has no hosts\nhint: name one with -i, or hosts with --host NAME=ADDRESS"));
+        return Err(Cannot::start(
+            "error: the inventory has no hosts\nhint: name one with -i, or hosts with --host NAME=ADDRESS",
+        ));
     }
     let play = Arc::new(PlayVars::default());
     let mut specs = Vec::new();
@@ -320,7 +330,8 @@ fn from_inventory(sources: &[String], limit: &[String], options: &mut UpOptions)
                 continue;
             }
         }
-        let target = text("ansible_host")?.or(text("ansible_ssh_host")?).filter(|host| host.as_str() != &**name);
+        let target =
+            text("ansible_host")?.or(text("ansible_ssh_host")?).filter(|host| host.as_str() != &**name);
         if target.is_none() && matches!(&**name, "localhost" | "127.0.0.1" | "::1") {
             continue;
         }
@@ -344,11 +355,17 @@ fn from_inventory(sources: &[String], limit: &[String], options: &mut UpOptions)
 }
 
 /// The text of a host's variable, rendered; nothing where it is not set or empty.
-fn said(scope: &TaskScope, shared: &Arc<Shared>, host: &str, variable: &str) -> Result<Option<String>, Cannot> {
+fn said(
+    scope: &TaskScope,
+    shared: &Arc<Shared>,
+    host: &str,
+    variable: &str,
+) -> Result<Option<String>, Cannot> {
     let vars = shared.host_inventory(host);
     let Some(value) = shared.extra.get(variable).or_else(|| vars.get(variable)) else { return Ok(None) };
-    let value = render::value(scope, value)
-        .map_err(|error| Cannot::start(format!("error: `{variable}` of {host} cannot be rendered: {error}")))?;
+    let value = render::value(scope, value).map_err(|error| {
+        Cannot::start(format!("error: `{variable}` of {host} cannot be rendered: {error}"))
+    })?;
     Ok(Some(str_of(&value)).filter(|text| !text.is_empty() && value != Value::Null))
 }
 
@@ -356,7 +373,9 @@ fn said(scope: &TaskScope, shared: &Arc<Shared>, host: &str, variable: &str) -> 
 fn moving(scope: &TaskScope, shared: &Arc<Shared>, host: &str) -> Result<Vec<IpAddr>, Cannot> {
     let vars = shared.host_inventory(host);
     let names = common::names(&vars).into_iter().filter(|name| {
-        ["vip", "vip_address"].iter().any(|end| name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
+        ["vip", "vip_address"]
+            .iter()
+            .any(|end| name.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('_')))
     });
     let mut addresses = Vec::new();
     for name in names {
@@ -396,7 +415,9 @@ fn tell() -> impl FnMut(Progress) {
         }
         Progress::BaseReady { path } => display::err(&format!("base image: {}", path.display())),
         Progress::Booting { host } => display::err(&format!("booting {host}")),
-        Progress::Ready { host, after } => display::err(&format!("{host} answers after {} ms", after.as_millis())),
+        Progress::Ready { host, after } => {
+            display::err(&format!("{host} answers after {} ms", after.as_millis()))
+        }
     }
 }
 

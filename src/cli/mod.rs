@@ -74,7 +74,9 @@ pub fn main(args: Vec<String>) -> ExitCode {
         "ansible" => adhoc::main(&rest, true),
         "ansible-inventory" => inventory::main(&rest, true),
         "ansible-vault" | "ansible-doc" | "ansible-config" | "ansible-galaxy" | "ansible-console" => {
-            crate::report::display::err(&format!("{called}: this command is not there yet; see README.md for what is"));
+            crate::report::display::err(&format!(
+                "{called}: this command is not there yet; see README.md for what is"
+            ));
             status::CANNOT_START
         }
         _ => match rest.first().map(String::as_str) {
@@ -92,8 +94,12 @@ pub fn main(args: Vec<String>) -> ExitCode {
             }
             other => {
                 let commands = ["play", "run", "inventory", "lab", "help", "version"];
-                let near = other.and_then(|word| quorate_yaml::nearest(word, commands).first().map(|n| format!("; did you mean `{n}`?")));
-                let what = other.map_or_else(String::new, |word| format!("error: `{word}` is no command{}\n\n", near.unwrap_or_default()));
+                let near = other.and_then(|word| {
+                    quorate_yaml::nearest(word, commands).first().map(|n| format!("; did you mean `{n}`?"))
+                });
+                let what = other.map_or_else(String::new, |word| {
+                    format!("error: `{word}` is no command{}\n\n", near.unwrap_or_default())
+                });
                 crate::report::display::err(&format!("{what}{HELP}"));
                 status::USAGE
             }

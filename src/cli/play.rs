@@ -14,7 +14,11 @@ use std::sync::Arc;
 
 /// Run playbooks: compile inventory and playbook, then bring the hosts there.
 #[derive(Debug, Parser)]
-#[command(name = "quorate play", disable_version_flag = true, after_help = "Examples:\n  quorate play playbooks/etcd.yml\n  quorate play playbooks/etcd.yml -t etcd_conf\n  quorate play playbooks/etcd.yml -l 10.10.10.13 -e etcd_init=existing")]
+#[command(
+    name = "quorate play",
+    disable_version_flag = true,
+    after_help = "Examples:\n  quorate play playbooks/etcd.yml\n  quorate play playbooks/etcd.yml -t etcd_conf\n  quorate play playbooks/etcd.yml -l 10.10.10.13 -e etcd_init=existing"
+)]
 struct Args {
     /// Playbooks, run one after another
     #[arg(required_unless_present = "version", value_name = "PLAYBOOK")]
@@ -83,11 +87,20 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         }
     }
     let filter = TagFilter::new(&args.tags, &args.skip_tags);
-    let ground = common::ground(&args.shape, Some(&first), ansible, (&filter_words(&args.tags), &filter_words(&args.skip_tags)))?;
+    let ground = common::ground(
+        &args.shape,
+        Some(&first),
+        ansible,
+        (&filter_words(&args.tags), &filter_words(&args.skip_tags)),
+    )?;
     let ground = with_force_handlers(ground, args.force_handlers);
     let mut books = Vec::new();
     let compile = |diags: Vec<crate::diag::Diag>| Cannot {
-        text: diags.iter().map(|diag| if ansible { ansible_error(diag) } else { diag.render(ground.look.colour) }).collect::<Vec<_>>().join("\n"),
+        text: diags
+            .iter()
+            .map(|diag| if ansible { ansible_error(diag) } else { diag.render(ground.look.colour) })
+            .collect::<Vec<_>>()
+            .join("\n"),
         status: if ansible { 4 } else { status::DOES_NOT_COMPILE },
     };
     for name in &args.playbooks {
@@ -172,10 +185,17 @@ fn locate(name: &str) -> Result<PathBuf, Cannot> {
     let names: Vec<String> = [dir.to_path_buf(), PathBuf::from("playbooks")]
         .iter()
         .filter_map(|dir| std::fs::read_dir(dir).ok().map(|entries| (dir.clone(), entries)))
-        .flat_map(|(dir, entries)| entries.filter_map(Result::ok).map(move |e| dir.join(e.file_name()).display().to_string().trim_start_matches("./").to_owned()))
+        .flat_map(|(dir, entries)| {
+            entries.filter_map(Result::ok).map(move |e| {
+                dir.join(e.file_name()).display().to_string().trim_start_matches("./").to_owned()
+            })
+        })
         .filter(|n| n.ends_with(".yml") || n.ends_with(".yaml"))
         .collect();
-    let near = quorate_yaml::nearest(name, names.iter().map(String::as_str)).first().map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
+    let near = quorate_yaml::nearest(name, names.iter().map(String::as_str))
+        .first()
+        .map(|n| format!("; did you mean `{n}`?"))
+        .unwrap_or_default();
     Err(Cannot::start(format!("ERROR! the playbook: {name} could not be found{near}")))
 }
 
@@ -221,7 +241,9 @@ fn ask_vars(play: &Play, ground: &Ground) -> Result<Dict, Cannot> {
                 return Err(Cannot::start("***** VALUES ENTERED DO NOT MATCH ****"));
             }
         }
-        if answer.is_empty() && let Some(default) = default {
+        if answer.is_empty()
+            && let Some(default) = default
+        {
             answer = default;
         }
         let text = Str::from(answer);
@@ -240,17 +262,27 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
         for (number, play) in book.plays.iter().enumerate() {
             let vars = Arc::new(PlayVars::new(play));
             let scope = TaskScope::new(&ground.shared, &vars, &Arc::from("localhost"), None);
-            let (hosts, _) = runner.hosts_of(play, &scope).map_err(|d| Cannot::start(d.render(ground.look.colour)))?;
+            let (hosts, _) =
+                runner.hosts_of(play, &scope).map_err(|d| Cannot::start(d.render(ground.look.colour)))?;
             let pattern: Vec<String> = match &play.hosts {
                 Value::List(items) => items.iter().map(str_of).collect(),
                 other => vec![render::value(&scope, other).map(|v| str_of(&v)).unwrap_or_default()],
             };
             let name = play.name.as_ref().map(|n| n.as_str().to_owned()).unwrap_or_default();
             let tags: Vec<&str> = play.keywords.tags.iter().map(Str::as_str).collect();
-            let mut text = format!("\n  play #{} ({}): {name}\tTAGS: [{}]", number + 1, pattern.join(","), tags.join(","));
+            let mut text = format!(
+                "\n  play #{} ({}): {name}\tTAGS: [{}]",
+                number + 1,
+                pattern.join(","),
+                tags.join(",")
+            );
             if args.list_hosts {
                 let shown: Vec<String> = pattern.iter().map(|p| format!("'{p}'")).collect();
-                text.push_str(&format!("\n    pattern: [{}]\n    hosts ({}):", shown.join(", "), hosts.len()));
+                text.push_str(&format!(
+                    "\n    pattern: [{}]\n    hosts ({}):",
+                    shown.join(", "),
+                    hosts.len()
+                ));
                 for host in &hosts {
                     text.push_str(&format!("\n      {host}"));
                 }

@@ -186,7 +186,8 @@ impl Pool {
     /// A helper that runs on this host already, as whomever: good for tunnels.
     pub fn running(&self, host: &str) -> Option<Arc<Link>> {
         let links = self.links.lock().expect("no panic while connecting");
-        let mut live = links.iter().filter(|((target, _), _)| target.host == host && target.kind != Kind::Local);
+        let mut live =
+            links.iter().filter(|((target, _), _)| target.host == host && target.kind != Kind::Local);
         live.find_map(|(_, slot)| slot.get()?.as_ref().ok().filter(|link| !link.is_dead()).cloned())
     }
 

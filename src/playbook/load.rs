@@ -1154,9 +1154,7 @@ impl Loader {
             Value::List(items) if takes_free_form(key) => {
                 Value::from(quorate_value::dict! {"_raw_params" => Value::List(items)})
             }
-            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Big(_)
-                if takes_free_form(key) =>
-            {
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Big(_) if takes_free_form(key) => {
                 let text = entry.value.as_scalar().map(|s| s.text().to_owned()).unwrap_or_default();
                 Value::from(
                     quorate_value::dict! {"_raw_params" => Value::Str(Str::written(&text, entry.value.span))},

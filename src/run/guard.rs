@@ -21,12 +21,12 @@ use super::actions::ActionCall;
 use super::task::Failure;
 use crate::report::Event;
 use cluster::{Cluster, Ground};
+pub(crate) use gate::Plan;
 use quorate_etcd::guard::Note;
 use quorate_etcd::{Claim, Claims, Effect, MemberId, Observation, Policy, Step, Target, Verdict, Why, may};
 use quorate_value::{Dict, Value, dict};
-use reach::{Reach, Through};
+use reach::{Memory, Reach, Through};
 use recognise::Kind;
-pub(crate) use gate::Plan;
 pub use settle::Permit;
 use settle::{Afterwards, Watch};
 use shell::Deed;
@@ -51,6 +51,7 @@ const NOTEWORTHY: Duration = Duration::from_secs(3);
 pub struct Guard {
     refused: AtomicBool,
     desk: Arc<Desk>,
+    memory: Arc<Memory>,
 }
 
 /// What all permits of a run share.
@@ -86,8 +87,8 @@ struct Lane {
 struct State {
     /// A step that ended in a way nobody planned.
     poisoned: Option<String>,
-    /// Hosts whose member this run stopped, restarted or started.
-    touched: HashMap<String, Instant>,
+    /// Hosts whose member this run stopped (false), or restarted or started (true: it is to come back).
+    touched: HashMap<String, bool>,
     /// Whose turn it is, in words.
     holder: Option<String>,
     /// When the last turn ended.
@@ -122,6 +123,25 @@ impl Refusal {
         Refusal { text, message, code, facts }
     }
 
+    /// What the operator's word stands above. There is no way out to tell: it was taken.
+    fn overridden(why: &quorate_etcd::Refusal, trouble: Option<&str>) -> Self {
+        let mut refusal =
+            Refusal::new(&quorate_etcd::Refusal { way_out: Vec::new(), ..why.clone() }, trouble);
+        refusal.text = format!(
+            "GUARD OVERRIDDEN [{}]: {}\n  {}",
+            refusal.code,
+            refusal.message,
+            refusal.facts.join("\n  ")
+        );
+        refusal
+    }
+
+    /// As a part of the result of a step that was done all the same.
+    fn into_record(self) -> Dict {
+        let facts: Value = self.facts.iter().map(Value::from).collect();
+        dict! {"code" => self.code, "message" => self.message, "facts" => facts}
+    }
+
     /// As the result of a task.
     pub(crate) fn into_failure(self) -> Failure {
         let facts: Value = self.facts.iter().map(Value::from).collect();
@@ -149,7 +169,7 @@ impl Guard {
         let lane = self.lane(cluster.name());
         if deed.kind == Kind::Start {
             self.open_again(host);
-            lane.touch(host);
+            lane.touch(host, true);
             return Ok(None);
         }
         let gate = self.gates().get(host).copied();
@@ -175,18 +195,26 @@ impl Guard {
             return Ok(None);
         }
         let turn = case.turn().await?;
-        let decided = self.decide(&mut case).await;
-        let (verdict, seen) = match decided {
-            Ok(decided) => decided,
-            Err(refusal) => {
-                self.refused.store(true, Ordering::Relaxed);
-                return Err(refusal);
-            }
+        let refused = |refusal| {
+            self.refused.store(true, Ordering::Relaxed);
+            refusal
         };
+        let mut decided = self.decide(&mut case).await.map_err(refused)?;
+        let rest = case.lane.state().rested.map_or(Duration::ZERO, |at| REST.saturating_sub(at.elapsed()));
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+            decided = self.decide(&mut case).await.map_err(refused)?;
+        }
+        let (verdict, seen) = decided;
         if gate.is_some() {
             self.gates().remove(host);
         }
         Ok(self.grant(case, &deed, turn, &verdict, &seen).await)
+    }
+
+    /// Which ways to members led nowhere lately.
+    pub(crate) fn memory(&self) -> Arc<Memory> {
+        self.memory.clone()
     }
 
     fn lane(&self, cluster: &str) -> Arc<Lane> {
@@ -209,7 +237,10 @@ impl Guard {
         if let Err(why) = case.may(&self.claims(&case.lane), &seen) {
             let refusal = Refusal::new(&why, case.reach.trouble.as_deref());
             let facts = refusal.facts.join("\n  ");
-            let text = format!("in a run without --check the guard would refuse [{}]: {}\n  {facts}", refusal.code, refusal.message);
+            let text = format!(
+                "in a run without --check the guard would refuse [{}]: {}\n  {facts}",
+                refusal.code, refusal.message
+            );
             case.call.run.tell(Event::Warning(text));
         }
     }
@@ -235,7 +266,8 @@ impl Guard {
             }
             if !told && waited >= NOTEWORTHY {
                 told = true;
-                let text = format!("{}: {why}; waiting up to {} s for this to pass", case.host, PATIENCE.as_secs());
+                let text =
+                    format!("{}: {why}; waiting up to {} s for this to pass", case.host, PATIENCE.as_secs());
                 case.call.run.tell(Event::Warning(text));
             }
             tokio::time::sleep(PAUSE).await;
@@ -256,14 +288,9 @@ impl Guard {
         for note in &verdict.notes {
             match note {
                 Note::Overridden(refusal) => {
-                    let refusal = Refusal::new(refusal, case.reach.trouble.as_deref());
-                    let facts = refusal.facts.join("\n  ");
-                    let text = format!("GUARD OVERRIDDEN [{}]: {}\n  {facts}", refusal.code, refusal.message);
-                    case.call.run.tell(Event::Warning(text));
-                    overridden = Some(dict! {
-                        "code" => refusal.code, "message" => refusal.message,
-                        "facts" => refusal.facts.iter().map(Value::from).collect::<Value>(),
-                    });
+                    let refusal = Refusal::overridden(refusal, case.reach.trouble.as_deref());
+                    case.call.run.tell(Event::Warning(refusal.text.clone()));
+                    overridden = Some(refusal.into_record());
                 }
                 Note::Degraded(_) | Note::Outage if !case.gated => {
                     case.call.run.tell(Event::Warning(format!("{}: {note}", case.step.describe(seen))));
@@ -271,8 +298,9 @@ impl Guard {
                 note => case.tell(1, format!("{}: {note}", case.step.describe(seen))),
             }
         }
-        case.lane.touch(&case.host);
-        let served = member.is_some_and(|member| member.serves(case.cluster.policy.max_lag) && member.id.is_some());
+        case.lane.touch(&case.host, deed.kind != Kind::Stop);
+        let served =
+            member.is_some_and(|member| member.serves(case.cluster.policy.max_lag) && member.id.is_some());
         let Some(member) = member.filter(|_| served) else {
             // it serves nobody now: nothing to lose, nothing to wait for, and others may have to start meanwhile
             drop(turn);
@@ -315,8 +343,8 @@ impl Lane {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn touch(&self, host: &str) {
-        self.state().touched.insert(host.to_owned(), Instant::now());
+    fn touch(&self, host: &str, comes_back: bool) {
+        self.state().touched.insert(host.to_owned(), comes_back);
     }
 
     fn poison(&self, what: String) {
@@ -349,7 +377,7 @@ impl Case<'_> {
         self.call.run.tell(Event::Verbose(level, text));
     }
 
-    /// This run's turn on the cluster, some seconds after the last one ended.
+    /// This run's turn on the cluster.
     async fn turn(&self) -> Result<tokio::sync::OwnedMutexGuard<()>, Refusal> {
         let turn = match self.lane.turn.clone().try_lock_owned() {
             Ok(turn) => turn,
@@ -360,13 +388,14 @@ impl Case<'_> {
             }
         };
         self.lane.state().holder = Some(format!("{} ({})", self.host, self.call.step.title()));
-        let rest = self.lane.state().rested.map(|at| REST.saturating_sub(at.elapsed()));
-        if let Some(rest) = rest.filter(|rest| !rest.is_zero()) {
-            tokio::time::sleep(rest).await;
-        }
         if self.call.run.is_interrupted() {
             let message = "interrupted before this step began".to_owned();
-            return Err(Refusal { text: format!("{}: {message}", self.host), message, code: "interrupted".into(), facts: vec![] });
+            return Err(Refusal {
+                text: format!("{}: {message}", self.host),
+                message,
+                code: "interrupted".into(),
+                facts: vec![],
+            });
         }
         Ok(turn)
     }
@@ -400,8 +429,8 @@ impl Case<'_> {
         });
         let mut patience = Duration::ZERO;
         for voter in broken {
-            let touched = voter.host.as_ref().is_some_and(|host| state.touched.contains_key(host));
-            if !touched {
+            let comes_back = voter.host.as_ref().and_then(|host| state.touched.get(host)) == Some(&true);
+            if !comes_back {
                 return Duration::ZERO;
             }
             let dead = voter.condition == quorate_etcd::Condition::Down;
@@ -429,7 +458,15 @@ impl Case<'_> {
             client.move_leader(id).await
         };
         match tokio::time::timeout(Duration::from_secs(3), moved).await {
-            Ok(Ok(())) => self.tell(1, format!("leadership of cluster \"{}\" handed from {} to {}", self.cluster.name(), self.host, heir.label())),
+            Ok(Ok(())) => self.tell(
+                1,
+                format!(
+                    "leadership of cluster \"{}\" handed from {} to {}",
+                    self.cluster.name(),
+                    self.host,
+                    heir.label()
+                ),
+            ),
             Ok(Err(error)) => self.tell(1, format!("{} keeps leadership: {error}", self.host)),
             Err(_) => self.tell(1, format!("{} keeps leadership: no answer within 3 s", self.host)),
         }

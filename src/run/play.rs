@@ -730,11 +730,7 @@ impl Runner {
         if !batch.free {
             let at =
                 batch.expansions.iter().filter_map(|wish| position(batch, wish.step.id)).min().unwrap_or(0);
-            if batch
-                .hosts
-                .iter()
-                .any(|host| takes_part(batch, host) && host.at <= at)
-            {
+            if batch.hosts.iter().any(|host| takes_part(batch, host) && host.at <= at) {
                 return Ok(false);
             }
         }
@@ -769,7 +765,9 @@ impl Runner {
                             &mut slots.last_mut().expect("just pushed").1
                         }
                     };
-                    behind.extend(part.program.into_iter().map(|slot| Slot { only: Some(only.clone()), ..slot }));
+                    behind.extend(
+                        part.program.into_iter().map(|slot| Slot { only: Some(only.clone()), ..slot }),
+                    );
                     if !part.handlers.is_empty() {
                         batch.handler_slots.extend(part.handlers);
                         index_handlers(batch);

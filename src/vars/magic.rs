@@ -175,7 +175,9 @@ pub(super) fn task(scope: &TaskScope, name: &str) -> Option<Var> {
         "role_names" => strings(&scope.play.role_names),
         "ansible_role_names" => {
             let mut all = scope.play.role_names.clone();
-            all.extend(scope.play.dependency_names.iter().filter(|n| !scope.play.role_names.contains(n)).cloned());
+            all.extend(
+                scope.play.dependency_names.iter().filter(|n| !scope.play.role_names.contains(n)).cloned(),
+            );
             strings(&all)
         }
         "ansible_dependent_role_names" => strings(&scope.play.dependency_names),

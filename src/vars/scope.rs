@@ -234,7 +234,8 @@ impl TaskScope {
             return Some(value);
         }
         if let Some(role) = role {
-            let own = take(&role.vars).or_else(|| dependency(role, &|dep| &dep.vars, name).and_then(|v| keep(&v)));
+            let own =
+                take(&role.vars).or_else(|| dependency(role, &|dep| &dep.vars, name).and_then(|v| keep(&v)));
             let parents = || role.parents.iter().rev().find_map(|role| take(&role.vars));
             if let Some(value) = own.or_else(parents) {
                 return Some(value);
@@ -262,7 +263,8 @@ impl TaskScope {
             return Some(value);
         }
         if let Some(role) = role {
-            let own = take(&role.defaults).or_else(|| dependency(role, &|dep| &dep.defaults, name).and_then(|v| keep(&v)));
+            let own = take(&role.defaults)
+                .or_else(|| dependency(role, &|dep| &dep.defaults, name).and_then(|v| keep(&v)));
             let parents = || role.parents.iter().rev().find_map(|role| take(&role.defaults));
             if let Some(value) = own.or_else(parents) {
                 return Some(value);

@@ -23,32 +23,36 @@ use times::Times;
 /// The `file` module.
 pub struct FileModule;
 
-static SPEC: Spec = Spec::new("file", "Sets what stands at a path: file, directory, link or nothing, and its attributes.")
-    .params(&[
-        Param::path("path").required().aliases(&["dest", "name"]).doc("The path to manage."),
-        Param::str("state")
-            .choices(&["absent", "directory", "file", "hard", "link", "touch"])
-            .doc("What should stand there. Without it: what is there now, or a directory with `recurse`, or a file."),
-        Param::path("src").doc("What a link leads to, or which file gets a second name. Links may be relative."),
-        Param::bool("recurse").default_bool(false).doc("Applies attributes to everything inside a directory."),
-        Param::bool("force")
-            .default_bool(false)
-            .doc("Makes links whose target is missing, and replaces files and empty directories by links."),
-        Param::bool("follow").default_bool(true).doc("Follows links that stand at the path."),
-        Param::str("modification_time")
-            .doc("Modification time: `preserve`, `now`, or by `modification_time_format`. `touch` means `now`."),
-        Param::str("modification_time_format")
-            .default_str("%Y%m%d%H%M.%S")
-            .doc("How `modification_time` is written, for `strptime`."),
-        Param::str("access_time").doc("Access time: `preserve`, `now`, or by `access_time_format`. `touch` means `now`."),
-        Param::str("access_time_format")
-            .default_str("%Y%m%d%H%M.%S")
-            .doc("How `access_time` is written, for `strptime`."),
-        Param::str("_original_basename").doc("Name to add when the path is a directory; set by other modules."),
-        Param::bool("_diff_peek").doc("Asks whether the path holds something binary; set by other modules."),
-    ])
-    .files()
-    .diff();
+static SPEC: Spec = Spec::new(
+    "file",
+    "Sets what stands at a path: file, directory, link or nothing, and its attributes.",
+)
+.params(&[
+    Param::path("path").required().aliases(&["dest", "name"]).doc("The path to manage."),
+    Param::str("state").choices(&["absent", "directory", "file", "hard", "link", "touch"]).doc(
+        "What should stand there. Without it: what is there now, or a directory with `recurse`, or a file.",
+    ),
+    Param::path("src").doc("What a link leads to, or which file gets a second name. Links may be relative."),
+    Param::bool("recurse").default_bool(false).doc("Applies attributes to everything inside a directory."),
+    Param::bool("force")
+        .default_bool(false)
+        .doc("Makes links whose target is missing, and replaces files and empty directories by links."),
+    Param::bool("follow").default_bool(true).doc("Follows links that stand at the path."),
+    Param::str("modification_time")
+        .doc("Modification time: `preserve`, `now`, or by `modification_time_format`. `touch` means `now`."),
+    Param::str("modification_time_format")
+        .default_str("%Y%m%d%H%M.%S")
+        .doc("How `modification_time` is written, for `strptime`."),
+    Param::str("access_time")
+        .doc("Access time: `preserve`, `now`, or by `access_time_format`. `touch` means `now`."),
+    Param::str("access_time_format")
+        .default_str("%Y%m%d%H%M.%S")
+        .doc("How `access_time` is written, for `strptime`."),
+    Param::str("_original_basename").doc("Name to add when the path is a directory; set by other modules."),
+    Param::bool("_diff_peek").doc("Asks whether the path holds something binary; set by other modules."),
+])
+.files()
+.diff();
 
 impl Module for FileModule {
     fn spec(&self) -> &'static Spec {
@@ -73,9 +77,9 @@ impl Module for FileModule {
             return Err(at(&path, "src option requires state to be 'link' or 'hard'"));
         }
         if !matches!(state, "link" | "absent") && Path::new(&path).is_dir() {
-            let name = args.nonempty("_original_basename").or_else(|| {
-                args.nonempty("src").map(|src| src.rsplit('/').next().unwrap_or(src))
-            });
+            let name = args
+                .nonempty("_original_basename")
+                .or_else(|| args.nonempty("src").map(|src| src.rsplit('/').next().unwrap_or(src)));
             if let Some(name) = name.filter(|name| !name.is_empty()) {
                 path = format!("{}/{name}", path.trim_end_matches('/'));
             }
@@ -138,9 +142,7 @@ impl Work<'_> {
     }
 
     fn done(self, key: &str, changed: bool) -> Outcome {
-        Outcome::changed_if(changed)
-            .with(key, self.path)
-            .diff(Diff::dicts(self.before, self.after))
+        Outcome::changed_if(changed).with(key, self.path).diff(Diff::dicts(self.before, self.after))
     }
 
     fn resolve(&mut self) {
@@ -199,13 +201,17 @@ impl Work<'_> {
                         // Somebody else was faster; it is a directory all the same.
                         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && part.is_dir() => {}
                         Err(error) => {
-                            let msg =
-                                format!("There was an issue creating {} as requested: {}", part.display(), errno(&error));
+                            let msg = format!(
+                                "There was an issue creating {} as requested: {}",
+                                part.display(),
+                                errno(&error)
+                            );
                             return Err(at(&self.path, format!("{msg}: b'{}'", part.display())));
                         }
                     }
                     let part = part.to_string_lossy().into_owned();
-                    changed |= self.wanted.apply(&part, self.ctx, Some((&mut self.before, &mut self.after)))?;
+                    changed |=
+                        self.wanted.apply(&part, self.ctx, Some((&mut self.before, &mut self.after)))?;
                 }
             }
             other => {
@@ -225,7 +231,13 @@ impl Work<'_> {
         self.ctx.alive()?;
         let failed = |error: io::Error| {
             let path = directory.to_string_lossy();
-            at(&self.path, format!("Could not recursively set attributes on {path}. Original error was: '{}'", errno(&error)))
+            at(
+                &self.path,
+                format!(
+                    "Could not recursively set attributes on {path}. Original error was: '{}'",
+                    errno(&error)
+                ),
+            )
         };
         let mut changed = false;
         for entry in std::fs::read_dir(directory).map_err(failed)? {

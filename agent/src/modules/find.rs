@@ -287,8 +287,9 @@ impl<'a> Search<'a> {
         let encoding = self.args.nonempty("encoding").unwrap_or("utf-8");
         let utf8 = matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8");
         if utf8 && self.args.nonempty("encoding").is_some() && std::str::from_utf8(&bytes).is_err() {
-            let why =
-                format!("Failed to read the file {path} due to an encoding error. current encoding: {encoding}");
+            let why = format!(
+                "Failed to read the file {path} due to an encoding error. current encoding: {encoding}"
+            );
             let directory = Path::new(path).parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
             self.skip(&directory, why);
             return false;

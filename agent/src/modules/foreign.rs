@@ -23,14 +23,15 @@ pub struct Foreign;
 /// What the program's text says where it wants its arguments.
 const MARK: &str = "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>";
 
-static SPEC: Spec = Spec::new("quorate_foreign", "Runs a module that is a program of its own, from a `library/` folder.")
-    .params(&[
-        Param::str("_content").hidden().doc("SHA-256 of the program; set by the controller."),
-        Param::str("_name").hidden().doc("The module's name; set by the controller."),
-        Param::raw("_arguments").hidden().doc("The task's arguments; set by the controller."),
-    ])
-    .check(Check::Full)
-    .world();
+static SPEC: Spec =
+    Spec::new("quorate_foreign", "Runs a module that is a program of its own, from a `library/` folder.")
+        .params(&[
+            Param::str("_content").hidden().doc("SHA-256 of the program; set by the controller."),
+            Param::str("_name").hidden().doc("The module's name; set by the controller."),
+            Param::raw("_arguments").hidden().doc("The task's arguments; set by the controller."),
+        ])
+        .check(Check::Full)
+        .world();
 
 /// The folder with the program and its arguments, as long as it runs.
 struct Folder(PathBuf);
@@ -62,7 +63,8 @@ impl Module for Foreign {
             given.insert(key, value);
         }
         let hash = args.str("_content").and_then(hash_from_hex);
-        let hash = hash.ok_or_else(|| Failure::new("the program of the module did not travel with its task"))?;
+        let hash =
+            hash.ok_or_else(|| Failure::new("the program of the module did not travel with its task"))?;
         let mut body = Vec::new();
         std::io::Read::read_to_end(&mut ctx.content(&hash)?.open().map_err(|e| trouble(&e))?, &mut body)
             .map_err(|e| trouble(&e))?;
@@ -87,7 +89,8 @@ impl Module for Foreign {
             RunError::Cancelled => Failure::new("cancelled"),
             RunError::Start(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let interpreter = text.and_then(interpreter).unwrap_or_else(|| name.clone());
-                Failure::new(format!("The module interpreter '{interpreter}' was not found.")).with("rc", 127i64)
+                Failure::new(format!("The module interpreter '{interpreter}' was not found."))
+                    .with("rc", 127i64)
             }
             error => Failure::new(format!("could not run the module: {error}")),
         })?;

@@ -72,10 +72,9 @@ impl Module for Replace {
             Regex::new(&text.adapt(args.text("regexp")), Flags { multiline: true, ..Flags::default() })
                 .map_err(Failure::new)?;
         let section = &text.text[start..end];
-        let (new, count) =
-            regex.substitute(&text.adapt(args.text("replace")), section).map_err(|why| {
-                Failure::new(format!("Unable to process replace due to error: {why}"))
-            })?;
+        let (new, count) = regex
+            .substitute(&text.adapt(args.text("replace")), section)
+            .map_err(|why| Failure::new(format!("Unable to process replace due to error: {why}")))?;
         let changed = count > 0 && new != section;
         let msg = if changed { format!("{count} replacements made") } else { String::new() };
         let after = format!("{}{new}{}", &text.text[..start], &text.text[end..]);

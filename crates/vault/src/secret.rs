@@ -20,7 +20,8 @@ impl Secret {
         Ok(Secret(Arc::new(Zeroizing::new(password.to_vec()))))
     }
 
-    pub(crate) fn expose(&self) -> &[u8] {
+    /// The password itself, for whoever has to hand it on (a pipe, never a command line).
+    pub fn expose(&self) -> &[u8] {
         &self.0
     }
 

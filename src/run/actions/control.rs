@@ -63,11 +63,9 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
         (Some(var), _) => {
             // `var: "{{ item }}"` names a variable by a template
             let var = match var {
-                Value::Str(text) if text.is_template() => {
-                    &render::value(call.scope, var)
-                        .map_err(|e| Failure::task(call.step, vec![(e.to_string(), text.span())]))?
-                        .trusted()
-                }
+                Value::Str(text) if text.is_template() => &render::value(call.scope, var)
+                    .map_err(|e| Failure::task(call.step, vec![(e.to_string(), text.span())]))?
+                    .trusted(),
                 other => other,
             };
             let name = str_of(var);

@@ -28,8 +28,12 @@ pub(super) async fn run(call: &ActionCall<'_>) -> ActionResult {
 
 /// Refuses arguments that the module does not have, with the nearest one that it has.
 fn known(call: &ActionCall<'_>, names: &[&str]) -> Result<(), Failure> {
-    let unknown: Vec<String> =
-        call.args.keys().map(|key| key.json_text().into_owned()).filter(|key| !names.contains(&key.as_str())).collect();
+    let unknown: Vec<String> = call
+        .args
+        .keys()
+        .map(|key| key.json_text().into_owned())
+        .filter(|key| !names.contains(&key.as_str()))
+        .collect();
     let Some(first) = unknown.first() else { return Ok(()) };
     let near = quorate_yaml::nearest(first, names.iter().copied());
     let hint = near.first().map(|near| format!(" Did you mean `{near}`?")).unwrap_or_default();
@@ -46,7 +50,12 @@ fn required(call: &ActionCall<'_>, name: &str) -> Result<String, Failure> {
     given.ok_or_else(|| Failure::action(format!("missing required arguments: {name}")))
 }
 
-fn choice<T: Copy>(call: &ActionCall<'_>, name: &str, otherwise: Option<T>, choices: &[(&str, T)]) -> Result<T, Failure> {
+fn choice<T: Copy>(
+    call: &ActionCall<'_>,
+    name: &str,
+    otherwise: Option<T>,
+    choices: &[(&str, T)],
+) -> Result<T, Failure> {
     let Some(given) = call.args.get(name).filter(|value| !value.is_null()).map(str_of) else {
         return otherwise.ok_or_else(|| Failure::action(format!("missing required arguments: {name}")));
     };
@@ -90,7 +99,9 @@ fn members(call: &ActionCall<'_>) -> Result<Cluster, Failure> {
     let Some(Value::Dict(given)) = call.args.get("members") else {
         return Err(match call.args.get("members") {
             None => Failure::action("missing required arguments: members"),
-            Some(other) => Failure::action(format!("members must be a mapping by host, not {}", other.type_name())),
+            Some(other) => {
+                Failure::action(format!("members must be a mapping by host, not {}", other.type_name()))
+            }
         });
     };
     let mut members = Vec::with_capacity(given.len());

@@ -122,7 +122,10 @@ fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<
                 "the module {name} ({}) is written in Python with Ansible's libraries, which hosts do not get from Quorate",
                 path.display()
             ));
-            failure.help = Some("write it as a program of its own: a shebang, arguments from a file, JSON on standard output".into());
+            failure.help = Some(
+                "write it as a program of its own: a shebang, arguments from a file, JSON on standard output"
+                    .into(),
+            );
             return Err(failure);
         }
         // `ansible_bash_interpreter` replaces the program of the first line
@@ -141,7 +144,10 @@ fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<
                 let wanted = crate::vars::render::value(call.scope, &raw).map_err(|e| {
                     Failure::task(
                         call.step,
-                        vec![(format!("Error while resolving value for '{variable}': {e}"), call.step.task.span)],
+                        vec![(
+                            format!("Error while resolving value for '{variable}': {e}"),
+                            call.step.task.span,
+                        )],
                     )
                 })?;
                 let mut first = format!("#!{}", str_of(&wanted));

@@ -109,7 +109,10 @@ fn member(scope: &TaskScope, cluster: &str, host: &str) -> (i64, SpecMember) {
         .find_map(|name| text(scope, name).filter(|address| !address.is_empty()))
         .unwrap_or_else(|| host.to_owned());
     let port = |name: &str, otherwise: u16| {
-        text(scope, name).and_then(|port| port.trim().parse().ok()).filter(|port| *port > 0).unwrap_or(otherwise)
+        text(scope, name)
+            .and_then(|port| port.trim().parse().ok())
+            .filter(|port| *port > 0)
+            .unwrap_or(otherwise)
     };
     let endpoint = |port| Endpoint::new(Scheme::Https, &address, port);
     let seq = text(scope, "etcd_seq");
@@ -141,12 +144,11 @@ pub(crate) fn policy(ground: &Ground, scope: &TaskScope) -> Policy {
 
 /// `etcd_operator`, or what lies in `pki_dir`, which is beside the inventory unless told otherwise.
 fn pki(scope: &TaskScope) -> Pki {
-    let dir = PathBuf::from(
-        text(scope, "pki_dir").filter(|dir| !dir.is_empty()).unwrap_or_else(|| {
-            let inventory = expression(scope, "{{ inventory_dir | default('.', true) }}").unwrap_or_else(|| ".".into());
-            format!("{inventory}/files/pki")
-        }),
-    );
+    let dir = PathBuf::from(text(scope, "pki_dir").filter(|dir| !dir.is_empty()).unwrap_or_else(|| {
+        let inventory =
+            expression(scope, "{{ inventory_dir | default('.', true) }}").unwrap_or_else(|| ".".into());
+        format!("{inventory}/files/pki")
+    }));
     let operator = value(scope, "etcd_operator");
     let named = |part: &str, otherwise: &str| {
         let given = match &operator {
@@ -155,7 +157,11 @@ fn pki(scope: &TaskScope) -> Pki {
         };
         given.map_or_else(|| dir.join(otherwise), PathBuf::from)
     };
-    Pki { ca: named("ca", "ca.crt"), cert: named("cert", "etcd/root.crt"), key: named("key", "etcd/root.key") }
+    Pki {
+        ca: named("ca", "ca.crt"),
+        cert: named("cert", "etcd/root.crt"),
+        key: named("key", "etcd/root.key"),
+    }
 }
 
 fn value(scope: &TaskScope, name: &str) -> Option<Value> {
@@ -165,7 +171,9 @@ fn value(scope: &TaskScope, name: &str) -> Option<Value> {
 
 /// A variable as text; none where it is a structure (a role registers a result as `etcd_unit`) or cannot be rendered.
 pub(crate) fn text(scope: &TaskScope, name: &str) -> Option<String> {
-    value(scope, name).filter(|value| matches!(value, Value::Str(_) | Value::Int(_))).map(|value| str_of(&value))
+    value(scope, name)
+        .filter(|value| matches!(value, Value::Str(_) | Value::Int(_)))
+        .map(|value| str_of(&value))
 }
 
 fn expression(scope: &TaskScope, template: &str) -> Option<String> {

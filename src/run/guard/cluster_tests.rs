@@ -13,7 +13,8 @@ fn ground(dir: &Path, inventory: &str, extra: &[&str]) -> Ground {
         extra_vars: extra.iter().map(|text| (*text).to_owned()).collect(),
         ..Shape::default()
     };
-    let ground = common::ground(&shape, None, false, (&[], &[])).unwrap_or_else(|cannot| panic!("{}", cannot.text));
+    let ground =
+        common::ground(&shape, None, false, (&[], &[])).unwrap_or_else(|cannot| panic!("{}", cannot.text));
     let span = Span::default();
     let task = ground.shared.loader().adhoc("command", Value::from("true"), span).unwrap();
     let step = Step {
@@ -28,7 +29,8 @@ fn ground(dir: &Path, inventory: &str, extra: &[&str]) -> Ground {
 }
 
 fn told(cluster: &Cluster) -> String {
-    let one = |m: &SpecMember| format!("{} {} {} {}", m.host, m.name.as_deref().unwrap_or("-"), m.client, m.peer);
+    let one =
+        |m: &SpecMember| format!("{} {} {} {}", m.host, m.name.as_deref().unwrap_or("-"), m.client, m.peer);
     cluster.spec.members.iter().map(one).collect::<Vec<_>>().join("\n")
 }
 
@@ -84,7 +86,8 @@ all:
     etcd: { hosts: { a: {}, b: {} } }
     web: { hosts: { w: {} } }
 ";
-    let ground = ground(dir.path(), inventory, &["etcd_cluster=x", "{etcd_operator: {ca: /a, cert: /b, key: /c}}"]);
+    let ground =
+        ground(dir.path(), inventory, &["etcd_cluster=x", "{etcd_operator: {ca: /a, cert: /b, key: /c}}"]);
     let cluster = Cluster::of(&ground, "a").unwrap();
     assert_eq!(told(&cluster), "a - https://a:2379 https://a:2380\nb - https://b:2379 https://b:2380");
     assert_eq!(cluster.pki, Pki { ca: "/a".into(), cert: "/b".into(), key: "/c".into() });
@@ -113,6 +116,7 @@ all:
 #[test]
 fn a_registered_result_is_no_unit() {
     let dir = tempfile::tempdir().unwrap();
-    let ground = ground(dir.path(), "all: { hosts: { a: { etcd_cluster: x, etcd_unit: { changed: true } } } }", &[]);
+    let ground =
+        ground(dir.path(), "all: { hosts: { a: { etcd_cluster: x, etcd_unit: { changed: true } } } }", &[]);
     assert_eq!(Cluster::of(&ground, "a").unwrap().unit, "etcd");
 }

@@ -8,7 +8,7 @@
 
 use super::cluster::{Cluster, Ground};
 use super::reach::{Reach, answered};
-use super::{Gate, Guard, PAUSE, PATIENCE, Refusal, record};
+use super::{Gate, Guard, PATIENCE, PAUSE, Refusal, record};
 use crate::report::Event;
 use crate::run::actions::ActionCall;
 use quorate_etcd::guard::Note;
@@ -57,7 +57,12 @@ impl Guard {
         let (answer, seen) = loop {
             let seen = reach.look().await;
             match decide(cluster, plan, hosts, &claims, &seen) {
-                Err(why) if why.why.passes_by_itself() && began.elapsed() < PATIENCE && !call.run.is_interrupted() && !call.check => {
+                Err(why)
+                    if why.why.passes_by_itself()
+                        && began.elapsed() < PATIENCE
+                        && !call.run.is_interrupted()
+                        && !call.check =>
+                {
                     tokio::time::sleep(PAUSE).await;
                 }
                 answer => break (answer, seen),
@@ -70,29 +75,21 @@ impl Guard {
         })?;
         let mut overridden = None;
         if let Some(refusal) = &answer.overridden {
-            let refusal = Refusal::new(refusal, reach.trouble.as_deref());
-            call.run.tell(Event::Warning(format!(
-                "GUARD OVERRIDDEN [{}]: {}\n  {}",
-                refusal.code,
-                refusal.message,
-                refusal.facts.join("\n  ")
-            )));
-            overridden = Some(dict! {
-                "code" => refusal.code, "message" => refusal.message,
-                "facts" => refusal.facts.iter().map(Value::from).collect::<Value>(),
-            });
+            let refusal = Refusal::overridden(refusal, reach.trouble.as_deref());
+            call.run.tell(Event::Warning(refusal.text.clone()));
+            overridden = Some(refusal.into_record());
         }
-        if !call.check {
-            let mut gates = self.gates();
-            for host in hosts {
-                let gate = match plan {
-                    Plan::Purge => Gate::Purge,
-                    Plan::Stop | Plan::Restart => Gate::Away { whole: answer.whole },
-                };
-                gates.insert(host.clone(), gate);
-                lane.touch(host);
-            }
+        // in check mode too: the stops that follow are foretold there
+        let mut gates = self.gates();
+        for host in hosts {
+            let gate = match plan {
+                Plan::Purge => Gate::Purge,
+                Plan::Stop | Plan::Restart => Gate::Away { whole: answer.whole },
+            };
+            gates.insert(host.clone(), gate);
+            lane.touch(host, plan == Plan::Restart);
         }
+        drop(gates);
         let why: Value = answer.why.iter().map(Value::from).collect();
         let mut result = dict! {"changed" => false, "why" => why};
         record(&mut result, overridden.as_ref());
@@ -120,7 +117,11 @@ fn decide(
     let on_hosts = |host: &Option<String>| host.as_ref().is_some_and(|host| hosts.contains(host));
     let all_of_inventory = cluster.spec.members.iter().all(|member| hosts.contains(&member.host));
     let line = seen.members_line(Instant::now());
-    let yes = |why: String, whole: bool| Yes { why: vec![why, format!("members: {line}")], whole, overridden: None };
+    let yes = |why: String, whole: bool| Yes {
+        why: vec![why, format!("members: {line}")],
+        whole,
+        overridden: None,
+    };
     if claims.poisoned.is_none() {
         if !answered(seen) {
             // Nobody tells who is a member. Somebody who stays and somebody who goes, both in doubt, may be a quorum.
@@ -158,10 +159,14 @@ fn decide(
         if plan != Plan::Purge {
             refusal.way_out.retain(|line| !line.contains("etcdctl member remove"));
         }
+        if let Some(rest) = refusal.way_out.first().and_then(|first| first.strip_prefix("or ")) {
+            refusal.way_out[0] = rest.to_owned();
+        }
         Box::new(refusal)
     })?;
     let tally = verdict.during;
-    let mut why = vec![format!("{} of {} voters stay healthy, needed: {}", tally.healthy, tally.voters, tally.need)];
+    let mut why =
+        vec![format!("{} of {} voters stay healthy, needed: {}", tally.healthy, tally.voters, tally.need)];
     why.push(format!("members: {line}"));
     let told = |note: &&Note| !matches!(note, Note::StillListed(_) | Note::Overridden(_));
     why.extend(verdict.notes.iter().filter(told).map(ToString::to_string));

@@ -148,7 +148,13 @@ fn the_inventory_may_allow_an_outage() {
 
 #[test]
 fn a_refusal_is_about_what_was_asked() {
-    let refusal = decide(&cluster(&["a", "b", "c"]), Plan::Restart, &["b".into()], &Claims::default(), &seen("av+ bv+ cv-"));
+    let refusal = decide(
+        &cluster(&["a", "b", "c"]),
+        Plan::Restart,
+        &["b".into()],
+        &Claims::default(),
+        &seen("av+ bv+ cv-"),
+    );
     let refusal = refusal.unwrap_err();
     assert_eq!(refusal.to_string(), "restarting etcd on b would lose quorum of cluster \"etcd\"");
     assert!(refusal.facts().iter().all(|line| !line.contains("member remove")), "{:?}", refusal.facts());
@@ -158,6 +164,7 @@ fn a_refusal_is_about_what_was_asked() {
 #[test]
 fn a_step_that_went_wrong_stops_restarts() {
     let poisoned = Claims { poisoned: Some("b did not come back".into()), ..Claims::default() };
-    let answer = decide(&cluster(&["a", "b", "c"]), Plan::Restart, &["a".into()], &poisoned, &seen("av+ bv+ cv+"));
+    let answer =
+        decide(&cluster(&["a", "b", "c"]), Plan::Restart, &["a".into()], &poisoned, &seen("av+ bv+ cv+"));
     assert_eq!(answer.unwrap_err().code(), "G0108");
 }

@@ -61,7 +61,12 @@ impl Reach {
     pub(crate) fn new(ground: &Ground, cluster: &Cluster, through: Option<Through>) -> Self {
         let (identity, trouble) = identity(&cluster.pki);
         let starts = through.as_ref().map(|through| through.start.clone());
-        Reach { spec: cluster.spec.clone(), access: access(ground, &cluster.spec, identity, through), trouble, starts }
+        Reach {
+            spec: cluster.spec.clone(),
+            access: access(ground, &cluster.spec, identity, through),
+            trouble,
+            starts,
+        }
     }
 
     /// From now on helpers that run are used, and none is started: the host may be away, and a failure to reach it
@@ -74,7 +79,9 @@ impl Reach {
 
     /// Looks at the cluster. Without any certificate a cluster that speaks plain `http` can still be read.
     pub(crate) async fn look(&mut self) -> Observation {
-        if self.access.identity.is_none() && self.spec.members.iter().any(|m| m.client.scheme() == Scheme::Https) {
+        if self.access.identity.is_none()
+            && self.spec.members.iter().any(|m| m.client.scheme() == Scheme::Https)
+        {
             let plain = without_tls(&self.spec);
             let seen = Box::pin(observe(&plain, &self.access)).await;
             if answered(&seen) {
@@ -109,20 +116,28 @@ pub(crate) fn access(
     identity: Option<ClientIdentity>,
     through: Option<Through>,
 ) -> Access {
-    let memory = Arc::new(Memory::default());
+    let memory = ground.run.guard.memory();
     let through = through.filter(|through| through.target.kind != Kind::Local);
     let hosts: HashMap<String, String> = spec
         .members
         .iter()
         .filter(|member| through.as_ref().is_none_or(|through| through.target.host != member.host))
-        .flat_map(|member| [&member.client, &member.peer].map(|url| (url.address().host.clone(), member.host.clone())))
+        .flat_map(|member| {
+            [&member.client, &member.peer].map(|url| (url.address().host.clone(), member.host.clone()))
+        })
         .collect();
     let mut dialers: Vec<Arc<dyn Dialer>> = vec![Arc::new(FromHere { memory: memory.clone() })];
     if let Some(through) = through {
         let name = format!("via {}", through.target.host);
         let own = spec.members.iter().find(|member| member.host == through.target.host);
         let own = own.map(|member| member.client.address().host.clone());
-        dialers.push(Arc::new(FromHost { name, own, through, ground: ground.clone(), memory: memory.clone() }));
+        dialers.push(Arc::new(FromHost {
+            name,
+            own,
+            through,
+            ground: ground.clone(),
+            memory: memory.clone(),
+        }));
     }
     dialers.push(Arc::new(FromOwnHost { hosts, ground: ground.clone(), memory }));
     Access { dialers, ..Access::direct(identity) }
@@ -131,7 +146,8 @@ pub(crate) fn access(
 /// CA, certificate and key; or nothing, and why.
 pub(crate) fn identity(pki: &Pki) -> (Option<ClientIdentity>, Option<String>) {
     let read = |path: &std::path::Path| {
-        std::fs::read(path).map_err(|error| format!("{}: {}", path.display(), crate::playbook::plain_io(&error)))
+        std::fs::read(path)
+            .map_err(|error| format!("{}: {}", path.display(), crate::playbook::plain_io(&error)))
     };
     let made = || -> Result<ClientIdentity, String> {
         let ca = read(&pki.ca)?;
@@ -147,32 +163,31 @@ pub(crate) fn identity(pki: &Pki) -> (Option<ClientIdentity>, Option<String>) {
     }
 }
 
-/// What led nowhere lately, by way and address.
+/// What led nowhere lately, by way and address. One for the whole run.
 #[derive(Default)]
-struct Memory {
-    tried: Mutex<HashMap<(&'static str, Address), Instant>>,
+pub(crate) struct Memory {
+    tried: Mutex<HashMap<(String, Address), Instant>>,
     refused: Mutex<HashMap<Address, Instant>>,
 }
 
 impl Memory {
     /// Fails at once where the last try was given up.
-    fn begin(&self, way: &'static str, to: &Address) -> io::Result<()> {
+    fn begin(&self, way: &str, to: &Address) -> io::Result<()> {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let since = *tried.entry((way, to.clone())).or_insert(now);
-        let age = now.saturating_duration_since(since);
+        let (now, key) = (Instant::now(), (way.to_owned(), to.clone()));
+        let age = now.saturating_duration_since(*tried.entry(key.clone()).or_insert(now));
         if age >= AVOID {
-            tried.insert((way, to.clone()), now);
+            tried.insert(key, now);
         } else if age >= SLOW {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer a moment ago"));
         }
         Ok(())
     }
 
-    fn end<T>(&self, way: &'static str, to: &Address, outcome: io::Result<T>) -> io::Result<T> {
+    fn end<T>(&self, way: &str, to: &Address, outcome: io::Result<T>) -> io::Result<T> {
         let refused = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
         if outcome.is_ok() || refused {
-            self.tried.lock().unwrap_or_else(PoisonError::into_inner).remove(&(way, to.clone()));
+            self.tried.lock().unwrap_or_else(PoisonError::into_inner).remove(&(way.to_owned(), to.clone()));
         }
         if refused {
             self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(to.clone(), Instant::now());
@@ -198,9 +213,9 @@ impl Dialer for FromHere {
 
     fn dial<'a>(&'a self, to: &'a Address) -> BoxFuture<'a, io::Result<BoxStream>> {
         Box::pin(async move {
-            self.memory.begin("here", to)?;
+            self.memory.begin(self.name(), to)?;
             let stream = tokio::net::TcpStream::connect((to.host.as_str(), to.port)).await;
-            let stream = self.memory.end("here", to, stream)?;
+            let stream = self.memory.end(self.name(), to, stream)?;
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as BoxStream)
         })
@@ -224,16 +239,16 @@ impl Dialer for FromHost {
 
     fn dial<'a>(&'a self, to: &'a Address) -> BoxFuture<'a, io::Result<BoxStream>> {
         Box::pin(async move {
-            self.memory.begin("host", to)?;
+            self.memory.begin(&self.name, to)?;
             let link = match self.ground.run.pool.running(&self.through.target.host) {
                 Some(link) => link,
                 None if self.through.start.load(Ordering::Relaxed) => {
                     started(&self.ground, self.through.target.clone(), self.through.become_.clone()).await?
                 }
-                None => return self.memory.end("host", to, Err(io::ErrorKind::NotConnected.into())),
+                None => return self.memory.end(&self.name, to, Err(io::ErrorKind::NotConnected.into())),
             };
             let own = self.own.as_ref() == Some(&to.host);
-            self.memory.end("host", to, tunnel(&link, to, own).await)
+            self.memory.end(&self.name, to, tunnel(&link, to, own).await)
         })
     }
 }
@@ -259,10 +274,15 @@ impl Dialer for FromOwnHost {
                 // somebody there answered: not worth a connection that nobody needs otherwise
                 None if self.memory.refused(to) => return Err(io::ErrorKind::ConnectionRefused.into()),
                 None => {
-                    self.memory.begin("own", to)?;
+                    self.memory.begin(self.name(), to)?;
                     let scope = self.ground.scope(host);
-                    let resolved =
-                        crate::run::target::resolve(&self.ground.run, &scope, &scope, &self.ground.step, Some(host));
+                    let resolved = crate::run::target::resolve(
+                        &self.ground.run,
+                        &scope,
+                        &scope,
+                        &self.ground.step,
+                        Some(host),
+                    );
                     let (target, _) = resolved.map_err(|(why, _)| io::Error::other(why))?;
                     if target.kind == Kind::Local {
                         return Err(io::ErrorKind::NotConnected.into());
@@ -272,7 +292,7 @@ impl Dialer for FromOwnHost {
                     started(&self.ground, target, None).await?
                 }
             };
-            self.memory.end("own", to, tunnel(&link, to, true).await)
+            self.memory.end(self.name(), to, tunnel(&link, to, true).await)
         })
     }
 }
@@ -292,7 +312,10 @@ async fn tunnel(link: &Link, to: &Address, own: bool) -> io::Result<BoxStream> {
         Err(why) => {
             let said = |words: &str| why.to_ascii_lowercase().contains(words);
             let nobody = said("connection refused")
-                || (own && (said("no route to host") || said("unreachable") || said("cannot assign requested address")));
+                || (own
+                    && (said("no route to host")
+                        || said("unreachable")
+                        || said("cannot assign requested address")));
             let kind = if nobody { io::ErrorKind::ConnectionRefused } else { io::ErrorKind::NotConnected };
             Err(io::Error::new(kind, why))
         }

@@ -26,13 +26,15 @@ fn of_module(module: &str, args: &Dict) -> Vec<Deed> {
     match module {
         "service" | "systemd" | "systemd_service" | "sysvinit" => service(args),
         "command" | "shell" | "raw" => command(args),
-        "reboot" => vec![Deed::host(Kind::Restart)],
+        // waits until the host is back
+        "reboot" => vec![Deed { loose: false, ..Deed::host(Kind::Restart) }],
         _ => Vec::new(),
     }
 }
 
 fn service(args: &Dict) -> Vec<Deed> {
-    let text = |names: &[&str]| names.iter().find_map(|name| args.get(name)).filter(|v| !v.is_null()).map(str_of);
+    let text =
+        |names: &[&str]| names.iter().find_map(|name| args.get(name)).filter(|v| !v.is_null()).map(str_of);
     let kind = match text(&["state"]).as_deref() {
         Some("stopped") => Kind::Stop,
         Some("restarted") => Kind::Restart,
@@ -139,7 +141,7 @@ mod tests {
             ("command",         raw("systemctl stop 'pat*'"),                                None),
             ("command",         raw("etcdctl member remove 1"),                              None),
             ("command",         raw("uptime"),                                               None),
-            ("reboot",          Dict::new(),                                                 Some((Kind::Restart, true))),
+            ("reboot",          Dict::new(),                                                 Some((Kind::Restart, false))),
             ("copy",            dict! {"dest" => "/etc/etcd/etcd.conf"},                     None),
         ];
         for (module, args, expected) in cases {

@@ -46,7 +46,12 @@ pub(super) struct Afterwards {
 
 impl Afterwards {
     pub(super) fn of(deed: &Deed, overridden: bool, keeps_quorum: bool) -> Self {
-        Afterwards { kind: deed.kind, loose: deed.loose, later: deed.later, forlorn: overridden && !keeps_quorum }
+        Afterwards {
+            kind: deed.kind,
+            loose: deed.loose,
+            later: deed.later,
+            forlorn: overridden && !keeps_quorum,
+        }
     }
 }
 
@@ -140,7 +145,7 @@ impl Watch {
                 self.lane.state().seen = Some(seen);
                 Ok(())
             }
-            Err(missing) => Err(format!("{} s after that it is not back: {missing}", began.elapsed().as_secs())),
+            Err(missing) => Err(format!("not back after {} s: {missing}", began.elapsed().as_secs())),
         }
     }
 }
@@ -181,7 +186,8 @@ impl Permit {
                 Err(failure)
             }
             (Some(trouble), Ok((mut result, _))) => {
-                let message = format!("{trouble}. No other member of cluster \"{cluster}\" is taken away in this run");
+                let message =
+                    format!("{trouble}. No other member of cluster \"{cluster}\" is taken away in this run");
                 result.insert("msg", message);
                 result.insert("failed", true);
                 Err(Failure { result, ..Failure::default() })

@@ -41,7 +41,8 @@ pub(super) fn put_file(args: &Args, ctx: &Ctx, src: &str, metadata: &Metadata) -
     if place.follow && Kind::at(&dest) == Kind::Link && Path::new(&dest).exists() {
         dest = files::real_path(&dest);
     }
-    if let Some(parent) = Path::new(&dest).parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
+    if let Some(parent) =
+        Path::new(&dest).parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
     {
         return Err(Failure::new(format!("Destination directory {} does not exist", parent.display())));
     }
@@ -49,7 +50,8 @@ pub(super) fn put_file(args: &Args, ctx: &Ctx, src: &str, metadata: &Metadata) -
     let source = Source::File(src.to_owned());
     let hash = source.hash()?;
     let sums = sums_of(src);
-    if let (Some(expected), Some(found)) = (args.str("checksum"), sums.get("checksum").and_then(Value::as_str))
+    if let (Some(expected), Some(found)) =
+        (args.str("checksum"), sums.get("checksum").and_then(Value::as_str))
         && expected != found
     {
         return Err(Failure::new("Copied file does not match the expected checksum. Transfer failed.")
@@ -152,7 +154,8 @@ impl Walk<'_> {
         let standing = files::observe(to)?;
         if standing.is_some() {
             let text = to.to_string_lossy();
-            let same = super::hash_of(&text).is_some_and(|hash| files::sha256_file(from).is_ok_and(|it| it == hash));
+            let same =
+                super::hash_of(&text).is_some_and(|hash| files::sha256_file(from).is_ok_and(|it| it == hash));
             if same || !self.place.force {
                 return Ok(());
             }
@@ -165,7 +168,8 @@ impl Walk<'_> {
         let place = Place { dest: text.clone().into_owned(), ..Place::default() };
         let source = Source::File(from.to_string_lossy().into_owned());
         let hash = files::sha256_file(from)?;
-        write(&place, &source, &hash, self.ctx).map_err(|failure| io::Error::other(failure.message().to_owned()))?;
+        write(&place, &source, &hash, self.ctx)
+            .map_err(|failure| io::Error::other(failure.message().to_owned()))?;
         if standing.is_none() {
             same_attributes(from, to)?;
         }

@@ -15,7 +15,8 @@ pub(super) fn put_tree(args: &Args, ctx: &Ctx) -> Result<Outcome, Failure> {
     let root = args.text("dest").trim_end_matches('/').to_owned();
     let common = Place::of(args);
     if Path::new(&root).exists() && !Path::new(&root).is_dir() {
-        let first = args.list("_manifest").iter().filter_map(Value::as_dict).find_map(|e| e.get("path")?.as_str());
+        let first =
+            args.list("_manifest").iter().filter_map(Value::as_dict).find_map(|e| e.get("path")?.as_str());
         let first = first.unwrap_or_default();
         return Err(Failure::new(format!(
             "Failed to get information on remote file ({root}/{first}): Not a directory"

@@ -17,7 +17,11 @@ impl Work<'_> {
             None => return Err(Failure::new("src is required for creating new symlinks")),
         };
         let is_directory = before == Kind::Directory;
-        let base = if is_directory { Path::new(&self.path) } else { Path::new(&self.path).parent().unwrap_or(Path::new("/")) };
+        let base = if is_directory {
+            Path::new(&self.path)
+        } else {
+            Path::new(&self.path).parent().unwrap_or(Path::new("/"))
+        };
         let target = base.join(&src);
         if !self.force && !target.exists() {
             let msg = format!(
@@ -74,10 +78,14 @@ impl Work<'_> {
                 &self.path,
                 format!("refusing to convert from {} to symlink for {}", before.name(), self.path),
             )),
-            Kind::Directory if std::fs::read_dir(&self.path).is_ok_and(|mut inside| inside.next().is_some()) => Err(at(
-                &self.path,
-                format!("the directory {} is not empty, refusing to convert it", self.path),
-            )),
+            Kind::Directory
+                if std::fs::read_dir(&self.path).is_ok_and(|mut inside| inside.next().is_some()) =>
+            {
+                Err(at(
+                    &self.path,
+                    format!("the directory {} is not empty, refusing to convert it", self.path),
+                ))
+            }
             _ => Ok(()),
         }
     }
@@ -112,11 +120,13 @@ impl Work<'_> {
             None if before == Kind::Hard => self.path.clone(),
             None => return Err(Failure::new("src is required for creating new hardlinks")),
         };
-        let clash = |msg: String| Failure::new(msg).with("dest", self.path.as_str()).with("src", src.as_str());
+        let clash =
+            |msg: String| Failure::new(msg).with("dest", self.path.as_str()).with("src", src.as_str());
         let Ok(source) = std::fs::metadata(&src) else {
             return Err(clash("src does not exist".into()));
         };
-        let same = std::fs::metadata(&self.path).is_ok_and(|now| now.ino() == source.ino() && now.dev() == source.dev());
+        let same = std::fs::metadata(&self.path)
+            .is_ok_and(|now| now.ino() == source.ino() && now.dev() == source.dev());
         let changed = match before {
             Kind::Absent => true,
             Kind::Link => {

@@ -57,8 +57,11 @@ impl Times {
             return Ok(false);
         }
         let failed = |error: std::io::Error| {
-            Failure::new(format!("Error while updating modification or access time: {}: b'{path}'", errno(&error)))
-                .with("path", path)
+            Failure::new(format!(
+                "Error while updating modification or access time: {}: b'{path}'",
+                errno(&error)
+            ))
+            .with("path", path)
         };
         let metadata = if follow { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) };
         let metadata = metadata.map_err(failed)?;

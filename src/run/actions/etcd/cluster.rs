@@ -1,11 +1,11 @@
 //! `etcd_info`, `etcd_health` and `etcd_guard`: a cluster, seen from the controller.
 
 use super::{choice, ground, known, members, whole_number};
+use crate::report::Event;
 use crate::run::actions::ActionCall;
 use crate::run::guard::cluster::Cluster;
 use crate::run::guard::reach::{Reach, answered};
 use crate::run::guard::{Plan, Refusal};
-use crate::report::Event;
 use crate::run::task::Failure;
 use quorate_etcd::{Condition, Observation, Role, SeenMember, Target};
 use quorate_value::{Dict, Value, dict, str_of};
@@ -73,7 +73,12 @@ enum Expect {
 pub(super) async fn health(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     known(call, &["ca", "cert", "count", "expect", "key", "members", "timeout"])?;
     let cluster = members(call)?;
-    let expect = choice(call, "expect", Some(Expect::Voters), &[("voters", Expect::Voters), ("learner", Expect::Learner)])?;
+    let expect = choice(
+        call,
+        "expect",
+        Some(Expect::Voters),
+        &[("voters", Expect::Voters), ("learner", Expect::Learner)],
+    )?;
     let count = whole_number(call, "count")?;
     let timeout = Duration::from_secs(whole_number(call, "timeout")?.unwrap_or(60));
     if call.check {
@@ -98,7 +103,8 @@ pub(super) async fn health(call: &ActionCall<'_>) -> Result<Dict, Failure> {
         }
         if elapsed >= next {
             next = elapsed + Duration::from_secs(5);
-            let text = format!("{}: waiting for etcd, {} s: {}", call.host, elapsed.as_secs(), lacks.join("; "));
+            let text =
+                format!("{}: waiting for etcd, {} s: {}", call.host, elapsed.as_secs(), lacks.join("; "));
             call.run.tell(Event::Verbose(1, text));
         }
         tokio::time::sleep(PAUSE).await;
@@ -138,7 +144,8 @@ fn lacks(cluster: &Cluster, seen: &Observation, expect: Expect, count: Option<u6
         lacks.push(format!("members answer for different clusters: {}", ids.join(", ")));
     }
     if let Some(count) = count {
-        let started = seen.members.iter().filter(|member| member.id.is_some() && !member.name.is_empty()).count();
+        let started =
+            seen.members.iter().filter(|member| member.id.is_some() && !member.name.is_empty()).count();
         if started as u64 != count {
             lacks.push(format!("{started} members are started, {count} expected"));
         }
@@ -149,13 +156,22 @@ fn lacks(cluster: &Cluster, seen: &Observation, expect: Expect, count: Option<u6
 pub(super) async fn guard(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     known(call, &["ca", "cert", "hosts", "key", "members", "step"])?;
     let cluster = members(call)?;
-    let plan = choice(call, "step", None, &[("purge", Plan::Purge), ("stop", Plan::Stop), ("restart", Plan::Restart)])?;
+    let plan = choice(
+        call,
+        "step",
+        None,
+        &[("purge", Plan::Purge), ("stop", Plan::Stop), ("restart", Plan::Restart)],
+    )?;
     let hosts: Vec<String> = match call.args.get("hosts") {
         Some(Value::List(hosts)) => hosts.iter().map(str_of).collect(),
-        Some(Value::Str(text)) => text.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect(),
+        Some(Value::Str(text)) => {
+            text.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect()
+        }
         _ => return Err(Failure::action("missing required arguments: hosts")),
     };
-    if let Some(stranger) = hosts.iter().find(|host| !cluster.spec.members.iter().any(|member| member.host == **host)) {
+    if let Some(stranger) =
+        hosts.iter().find(|host| !cluster.spec.members.iter().any(|member| member.host == **host))
+    {
         return Err(Failure::action(format!("hosts: {stranger} is not among the members")));
     }
     call.run.guard.question(call, &cluster, plan, &hosts).await.map_err(|refusal| {

@@ -19,17 +19,24 @@ pub(super) async fn live(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     let data = required(call, "data")?;
     let unit = call.args.get("unit").filter(|v| !v.is_null()).map_or_else(|| "etcd".into(), str_of);
     // first, so that a host that cannot be reached is said to be unreachable, whatever its ports say
-    let facts = remote::module(call, "etcd_facts", dict! {"unit" => &unit, "data" => &data}, Vec::new()).await?;
+    let facts =
+        remote::module(call, "etcd_facts", dict! {"unit" => &unit, "data" => &data}, Vec::new()).await?;
     if facts.get("failed").is_some_and(Value::is_truthy) {
         return Ok(facts);
     }
     let spec = ClusterSpec {
         name: String::new(),
-        members: vec![SpecMember { host: call.target.host.clone(), name: None, client: client.clone(), peer: peer.clone() }],
+        members: vec![SpecMember {
+            host: call.target.host.clone(),
+            name: None,
+            client: client.clone(),
+            peer: peer.clone(),
+        }],
     };
     let through = Through::new(call.target.clone(), call.become_.cloned());
     let access = access(&ground(call), &spec, identity(&pki(call)?).0, Some(through));
-    let (grpc, peers) = tokio::join!(Box::pin(grpc(&client, &access)), Box::pin(peer_answers(&peer, &access)));
+    let (grpc, peers) =
+        tokio::join!(Box::pin(grpc(&client, &access)), Box::pin(peer_answers(&peer, &access)));
 
     let state = facts.get("unit_state").and_then(Value::as_str).map(str::to_owned);
     let holders = facts.get("holders").and_then(Value::as_list).map(<[Value]>::to_vec);
@@ -89,8 +96,18 @@ async fn peer_answers(url: &Endpoint, access: &Access) -> Option<bool> {
 fn somebody(outcome: Result<(), EtcdError>) -> Option<bool> {
     match outcome {
         Ok(())
-        | Err(EtcdError::Tls { .. } | EtcdError::Says { .. } | EtcdError::Protocol { .. } | EtcdError::Broken { .. }) => Some(true),
+        | Err(
+            EtcdError::Tls { .. }
+            | EtcdError::Says { .. }
+            | EtcdError::Protocol { .. }
+            | EtcdError::Broken { .. },
+        ) => Some(true),
         Err(EtcdError::Refused { .. }) => Some(false),
-        Err(EtcdError::Silent { .. } | EtcdError::Unknown { .. } | EtcdError::Unreachable { .. } | EtcdError::Local(_)) => None,
+        Err(
+            EtcdError::Silent { .. }
+            | EtcdError::Unknown { .. }
+            | EtcdError::Unreachable { .. }
+            | EtcdError::Local(_),
+        ) => None,
     }
 }
