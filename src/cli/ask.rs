@@ -4,7 +4,7 @@
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufReader, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// A line from standard input, hidden on request; without its newline.
