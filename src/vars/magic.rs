@@ -187,14 +187,6 @@ pub(super) fn task(scope: &TaskScope, name: &str) -> Option<Var> {
     Some(Var::Final(value))
 }
 
-impl TaskScope {
-    /// Whether the step runs in check mode, as far as that needs no template.
-    pub(super) fn check_mode(&self) -> bool {
-        let own = self.step.as_ref().and_then(|step| step.keywords.get(crate::playbook::Kw::CheckMode));
-        own.and_then(Value::to_bool_loose).unwrap_or(self.shared.options.check)
-    }
-}
-
 /// `hostvars`.
 struct AllHosts {
     shared: Arc<Shared>,
