@@ -6,7 +6,7 @@ pub mod actions;
 pub mod argspec;
 mod cursor;
 mod expand;
-mod guard;
+pub mod guard;
 mod outbox;
 mod play;
 pub mod target;
