@@ -95,11 +95,9 @@ pub(super) async fn health(call: &ActionCall<'_>) -> Result<Dict, Failure> {
         }
         let elapsed = began.elapsed();
         if elapsed >= timeout || call.run.is_interrupted() {
-            let message = format!("not healthy after {} s: {}", elapsed.as_secs(), lacks.join("; "));
-            let mut failure = Failure::action(message);
-            failure.result.update(&told(&cluster, &seen, reach.trouble.as_deref()));
-            failure.result.insert("failed", true);
-            return Err(failure);
+            let trouble = reach.trouble.as_ref().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
+            let message = format!("not healthy after {} s: {}{trouble}", elapsed.as_secs(), lacks.join("; "));
+            return Err(Failure::action(message));
         }
         if elapsed >= next {
             next = elapsed + Duration::from_secs(5);
