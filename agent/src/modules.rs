@@ -1,14 +1,17 @@
 //! All modules. To add one: a file, its `mod` line, its line in [`MODULES`]; both lists are sorted.
 
 pub mod acl;
+pub mod alternatives;
 pub mod apk;
 pub mod apt;
 pub mod apt_repository;
 pub mod assemble;
 pub mod async_status;
+pub mod authorized_key;
 pub mod blockinfile;
 pub mod command;
 pub mod copy;
+pub mod cron;
 pub mod crypto;
 pub mod debconf;
 pub mod detached;
@@ -24,8 +27,13 @@ pub mod get_certificate;
 pub mod get_url;
 pub mod getent;
 pub mod group;
+pub mod hostname;
 pub mod ini_file;
+pub mod known_hosts;
 pub mod lineinfile;
+pub mod locale_gen;
+pub mod modprobe;
+pub mod mount;
 pub mod openssh_keypair;
 pub mod openssl_csr;
 pub mod openssl_csr_info;
@@ -39,6 +47,7 @@ pub mod openssl_publickey;
 pub mod openssl_publickey_info;
 pub mod package;
 pub mod package_facts;
+pub mod pam_limits;
 pub mod ping;
 pub mod replace;
 pub mod script;
@@ -47,9 +56,11 @@ pub mod service_facts;
 pub mod setup;
 pub mod slurp;
 pub mod stat;
+pub mod sysctl;
 pub mod systemd_service;
 pub mod sysvinit;
 pub mod tempfile;
+pub mod timezone;
 pub mod unarchive;
 pub mod uri;
 pub mod user;
@@ -67,14 +78,17 @@ use crate::module::Module;
 #[rustfmt::skip] // one line a module, so that additions never collide
 pub const MODULES: &[&dyn Module] = &[
     &acl::Acl,
+    &alternatives::Alternatives,
     &apk::Apk,
     &apt::Apt,
     &apt_repository::AptRepository,
     &assemble::Assemble,
     &async_status::AsyncStatus,
+    &authorized_key::AuthorizedKey,
     &blockinfile::BlockInFile,
     &command::CommandModule,
     &copy::Copy,
+    &cron::Cron,
     &debconf::Debconf,
     &dnf::Dnf,
     &dpkg_selections::DpkgSelections,
@@ -87,8 +101,13 @@ pub const MODULES: &[&dyn Module] = &[
     &get_url::GetUrl,
     &getent::Getent,
     &group::GroupModule,
+    &hostname::Hostname,
     &ini_file::IniFile,
+    &known_hosts::KnownHosts,
     &lineinfile::LineInFile,
+    &locale_gen::LocaleGen,
+    &modprobe::Modprobe,
+    &mount::Mount,
     &openssh_keypair::OpensshKeypair,
     &openssl_csr::OpensslCsr,
     &openssl_csr_info::OpensslCsrInfo,
@@ -102,6 +121,7 @@ pub const MODULES: &[&dyn Module] = &[
     &openssl_publickey_info::OpensslPublickeyInfo,
     &package::Package,
     &package_facts::PackageFacts,
+    &pam_limits::PamLimits,
     &ping::Ping,
     &command::Shell,
     &replace::Replace,
@@ -111,9 +131,11 @@ pub const MODULES: &[&dyn Module] = &[
     &setup::Setup,
     &slurp::Slurp,
     &stat::Stat,
+    &sysctl::Sysctl,
     &systemd_service::SystemdService,
     &sysvinit::Sysvinit,
     &tempfile::TempFile,
+    &timezone::Timezone,
     &unarchive::Unarchive,
     &uri::Uri,
     &user::UserModule,
