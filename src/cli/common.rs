@@ -217,7 +217,10 @@ pub fn ground(
             }
         }
         if ansible || shape.lenient {
-            display::warning(&text);
+            // the headline was among the warnings already
+            if let Some((_, details)) = text.split_once('\n') {
+                display::err(details);
+            }
         } else {
             return Err(Cannot::start(text));
         }

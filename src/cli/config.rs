@@ -122,7 +122,7 @@ enum Checked {
 }
 
 /// Runs the command; gives its exit status.
-pub fn main(args: &[String], ansible: bool) -> u8 {
+pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible-config" } else { "quorate config" };
     let words = std::iter::once(name.to_owned()).chain(args.iter().cloned());
     let args = match Args::try_parse_from(words) {
@@ -174,7 +174,8 @@ fn act(action: &Action) -> Result<u8, Cannot> {
             let Some(path) = &settings.config_file else {
                 return Err(Cannot::start("Invalid or no config file was supplied"));
             };
-            display::out(text_of(path)?.trim_end_matches('\n'));
+            let text = text_of(path)?;
+            display::out(text.strip_suffix('\n').unwrap_or(&text));
         }
         Action::Init { format, disabled, .. } => init(*format, *disabled)?,
         Action::Validate { format, .. } => return validate(&settings, *format),
@@ -274,7 +275,8 @@ fn dump(settings: &Settings, only_changed: bool, format: Dumped) -> Result<(), C
             (key.name, origin, typed(key, settings.text(key.name)))
         })
         .collect();
-    let file = settings.config_file.as_ref().map_or(Value::Null, |path| Value::from(path.display().to_string()));
+    let file =
+        settings.config_file.as_ref().map_or(Value::Null, |path| Value::from(path.display().to_string()));
     rows.push(("CONFIG_FILE", String::new(), file));
     rows.sort_by_key(|(name, ..)| *name);
     if format == Dumped::Display {
@@ -333,7 +335,8 @@ fn init(format: Made, disabled: bool) -> Result<(), Cannot> {
             for key in KEYS {
                 if let Some(name) = key.env.first() {
                     let value = shown(key);
-                    let plain = !value.is_empty() && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./,:".contains(&b));
+                    let plain = !value.is_empty()
+                        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./,:".contains(&b));
                     let value = if plain || value.is_empty() { value } else { format!("'{value}'") };
                     display::out(&format!("{}\n{mark}{name}={value}\n", comment(key)));
                 }
@@ -375,7 +378,8 @@ fn validate(settings: &Settings, format: Checked) -> Result<u8, Cannot> {
                 let name = name.trim().to_lowercase();
                 let here = |key: &&Key| key.ini.iter().any(|(s, k)| *s == section && *k == name);
                 if KEYS.iter().find(here).is_none() {
-                    let names = KEYS.iter().flat_map(|key| key.ini).filter(|(s, _)| *s == section).map(|(_, k)| *k);
+                    let names =
+                        KEYS.iter().flat_map(|key| key.ini).filter(|(s, _)| *s == section).map(|(_, k)| *k);
                     let near = quorate_yaml::nearest(&name, names);
                     let hint = near.first().map_or_else(String::new, |n| format!(" Did you mean '{n}'?"));
                     unknown.push(format!(
@@ -390,8 +394,7 @@ fn validate(settings: &Settings, format: Checked) -> Result<u8, Cannot> {
         display::out("All configurations seem valid!");
         return Ok(status::DONE);
     }
-    unknown.iter().for_each(|line| display::err(line));
-    Ok(status::CANNOT_START)
+    Err(Cannot::start(unknown.join("\n")))
 }
 
 /// Variables that are read, and are no settings.

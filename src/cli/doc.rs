@@ -82,7 +82,7 @@ struct Args {
 }
 
 /// Runs the command; gives its exit status.
-pub fn main(args: &[String], ansible: bool) -> u8 {
+pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible-doc" } else { "quorate doc" };
     let words = std::iter::once(name.to_owned()).chain(args.iter().cloned());
     let args = match Args::try_parse_from(words) {
@@ -128,9 +128,14 @@ fn doc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
     let mut json = Dict::new();
     for name in &args.names {
         let Some(page) = pages.iter().find(|page| page.answers(name)) else {
-            let near = quorate_yaml::nearest(name.rsplit('.').next().unwrap_or(name), pages.iter().map(Page::name));
+            let near =
+                quorate_yaml::nearest(name.rsplit('.').next().unwrap_or(name), pages.iter().map(Page::name));
             let hint = near.first().map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            display::warning(&if ansible { format!("{name} was not found") } else { format!("{name} was not found{hint}") });
+            display::warning(&if ansible {
+                format!("{name} was not found")
+            } else {
+                format!("{name} was not found{hint}")
+            });
             missing = true;
             continue;
         };
@@ -197,7 +202,10 @@ impl Page {
     }
 
     fn answers(&self, name: &str) -> bool {
-        let short = name.strip_prefix("ansible.builtin.").or_else(|| name.strip_prefix("ansible.legacy.")).unwrap_or(name);
+        let short = name
+            .strip_prefix("ansible.builtin.")
+            .or_else(|| name.strip_prefix("ansible.legacy."))
+            .unwrap_or(name);
         match self {
             Page::Module(spec) => {
                 short == spec.name || spec.aliases.contains(&short) || name == self.full_name()
@@ -243,7 +251,8 @@ impl Page {
             Page::Word(name, _) => drop(doc.insert("name", *name)),
             Page::Module(spec) => {
                 doc.insert(kind, spec.name);
-                let options: Dict = shown(spec).map(|p| (quorate_value::Key::from(p.name), described(p))).collect();
+                let options: Dict =
+                    shown(spec).map(|p| (quorate_value::Key::from(p.name), described(p))).collect();
                 doc.insert("options", Value::dict(options));
                 let attributes: Dict = attributes(spec)
                     .into_iter()
@@ -265,7 +274,8 @@ impl Page {
 
 /// Parameters that people give.
 fn shown(spec: &'static Spec) -> impl Iterator<Item = &'static Param> {
-    spec.all_params().filter(|param| !param.hidden && (!param.name.starts_with('_') || param.name == "_raw_params"))
+    spec.all_params()
+        .filter(|param| !param.hidden && (!param.name.starts_with('_') || param.name == "_raw_params"))
 }
 
 fn attributes(spec: &Spec) -> [(&'static str, &'static str); 2] {
@@ -311,7 +321,8 @@ fn described(param: &Param) -> Value {
         doc.insert("elements", elements.name());
     }
     if !param.options.is_empty() {
-        let inner: Dict = param.options.iter().map(|p| (quorate_value::Key::from(p.name), described(p))).collect();
+        let inner: Dict =
+            param.options.iter().map(|p| (quorate_value::Key::from(p.name), described(p))).collect();
         doc.insert("suboptions", Value::dict(inner));
     }
     Value::dict(doc)
@@ -351,7 +362,14 @@ fn option(param: &Param, margin: &str) -> String {
 /// A task with every option, to be filled in.
 fn snippet(spec: &'static Spec) -> String {
     let mut out = format!("- name: {}\n", spec.summary.trim_end_matches('.'));
-    out.push_str(&format!("  {}:\n", if spec.collection == "ansible.builtin" { spec.name.to_owned() } else { format!("{}.{}", spec.collection, spec.name) }));
+    out.push_str(&format!(
+        "  {}:\n",
+        if spec.collection == "ansible.builtin" {
+            spec.name.to_owned()
+        } else {
+            format!("{}.{}", spec.collection, spec.name)
+        }
+    ));
     let mut params: Vec<&Param> = shown(spec).collect();
     params.sort_by_key(|param| param.name);
     for param in params {
@@ -368,12 +386,14 @@ fn snippet(spec: &'static Spec) -> String {
 fn list(args: &Args, pages: &[Page]) {
     let wanted = |page: &&Page| {
         let full = page.full_name();
-        args.names.is_empty() || args.names.iter().any(|name| full == *name || full.starts_with(&format!("{name}.")))
+        args.names.is_empty()
+            || args.names.iter().any(|name| full == *name || full.starts_with(&format!("{name}.")))
     };
     let chosen: Vec<&Page> = pages.iter().filter(wanted).collect();
     if args.json {
         let what = |page: &Page| if args.list_files { "built in" } else { page.summary() };
-        let all: Dict = chosen.iter().map(|p| (quorate_value::Key::from(p.full_name()), Value::from(what(p)))).collect();
+        let all: Dict =
+            chosen.iter().map(|p| (quorate_value::Key::from(p.full_name()), Value::from(what(p)))).collect();
         display::out(&style().write(&Value::dict(all)));
         return;
     }
@@ -454,6 +474,10 @@ mod tests {
     #[test]
     fn long_text_is_wrapped() {
         let text = wrapped(&"word ".repeat(40), "    ");
-        assert!(text.lines().count() > 2 && text.lines().all(|line| line.len() <= 78 && line.starts_with("    word")), "{text}");
+        assert!(
+            text.lines().count() > 2
+                && text.lines().all(|line| line.len() <= 78 && line.starts_with("    word")),
+            "{text}"
+        );
     }
 }

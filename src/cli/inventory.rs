@@ -179,7 +179,10 @@ fn inventory(args: &Args, ansible: bool) -> Result<(), Cannot> {
     let lines = args.yaml || args.toml;
     let text = if lines && !args.graph { text.as_str() } else { text.trim_end_matches('\n') };
     std::fs::write(path, text).map_err(|error| {
-        Cannot::start(format!("Unable to write to destination file '{path}': {}", super::errno(&error, None)))
+        Cannot::start(format!(
+            "Unable to write to destination file '{path}': {}",
+            super::errno(&error, Some(Path::new(path))).replace(": '", ": b'")
+        ))
     })
 }
 

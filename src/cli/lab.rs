@@ -201,7 +201,6 @@ fn act(args: Args) -> Result<u8, Cannot> {
     let lab = Lab::open(&name)?.with_helper(helper);
     match args.action {
         Action::Up { limit, host, vip, bare } => {
-            quorate_lab::check()?;
             let mut options = UpOptions { reserved: vip, ..UpOptions::default() };
             if bare {
                 options.flavour = Flavour::Bare;
@@ -211,6 +210,7 @@ fn act(args: Args) -> Result<u8, Cannot> {
             } else {
                 host.iter().map(|text| spec(text)).collect::<Result<Vec<_>, _>>()?
             };
+            quorate_lab::check()?;
             up(&lab, &name, &hosts, &options)
         }
         Action::Status => show(&lab),

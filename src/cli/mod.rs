@@ -3,9 +3,13 @@
 pub mod adhoc;
 pub mod ask;
 pub mod common;
+mod config;
+mod doc;
+mod help;
 pub mod inventory;
 pub mod lab;
 pub mod play;
+mod vault;
 
 pub use common::refresh_inventory;
 
@@ -51,16 +55,6 @@ fn version(name: &str) -> String {
     format!("{name} [core {major}.{minor}.{patch}] (quorate {})", env!("CARGO_PKG_VERSION"))
 }
 
-const HELP: &str = "quorate: playbooks for the life of etcd clusters and of the clients that point at them
-
-  quorate play PLAYBOOK…        run playbooks (as ansible-playbook)
-  quorate run PATTERN -a ARGS   run one module on many hosts (as ansible)
-  quorate inventory             show the inventory (as ansible-inventory)
-  quorate lab up|status|ssh|…   boot the hosts of an inventory as real machines on this computer
-
-Each has --help. Called as ansible-playbook, ansible or ansible-inventory (links to this binary), it has
-Ansible's manners and exit codes.";
-
 /// Runs what the command line asks for, whatever name we are called by.
 pub fn main(args: Vec<String>) -> ExitCode {
     let called = args.first().map(|a| a.rsplit('/').next().unwrap_or(a).to_owned()).unwrap_or_default();
@@ -73,49 +67,67 @@ pub fn main(args: Vec<String>) -> ExitCode {
         "ansible-playbook" => play::main(&rest, true),
         "ansible" => adhoc::main(&rest, true),
         "ansible-inventory" => inventory::main(&rest, true),
-        "ansible-vault" | "ansible-doc" | "ansible-config" | "ansible-galaxy" | "ansible-console" => {
+        "ansible-vault" => vault::main(&rest, true),
+        "ansible-doc" => doc::main(&rest, true),
+        "ansible-config" => config::main(&rest, true),
+        "ansible-galaxy" | "ansible-console" | "ansible-pull" => {
             crate::report::display::err(&format!(
-                "{called}: this command is not there yet; see README.md for what is"
+                "{called}: this command is not there; README.md says what is"
             ));
             status::CANNOT_START
         }
-        _ => match rest.first().map(String::as_str) {
-            Some("play") => play::main(&rest[1..], false),
-            Some("run") => adhoc::main(&rest[1..], false),
-            Some("inventory") => inventory::main(&rest[1..], false),
-            Some("lab") => lab::main(&rest[1..]),
-            Some("--version" | "version") => {
-                crate::report::display::out(&version("quorate"));
-                status::DONE
-            }
-            Some("-h" | "--help" | "help") => {
-                crate::report::display::out(HELP);
-                status::DONE
-            }
-            other => {
-                let commands = ["play", "run", "inventory", "lab", "help", "version"];
-                let near = other.and_then(|word| {
-                    quorate_yaml::nearest(word, commands).first().map(|n| format!("; did you mean `{n}`?"))
-                });
-                let what = other.map_or_else(String::new, |word| {
-                    format!("error: `{word}` is no command{}\n\n", near.unwrap_or_default())
-                });
-                crate::report::display::err(&format!("{what}{HELP}"));
-                status::USAGE
-            }
-        },
+        _ => command(&rest),
     };
     ExitCode::from(code)
 }
 
-/// The first line of a command's complaint: `ERROR! …` by Ansible's names.
+/// Runs a command of our own: its name and its arguments.
+fn command(words: &[String]) -> u8 {
+    let rest = words.get(1..).unwrap_or_default();
+    match words.first().map(String::as_str) {
+        Some("play") => play::main(rest, false),
+        Some("run") => adhoc::main(rest, false),
+        Some("inventory") => inventory::main(rest, false),
+        Some("vault") => vault::main(rest, false),
+        Some("doc") => doc::main(rest, false),
+        Some("config") => config::main(rest, false),
+        Some("lab") => lab::main(rest),
+        Some("help") => help::main(rest),
+        Some("-h" | "--help") => help::main(&[]),
+        Some("--version" | "-V" | "version") => {
+            crate::report::display::out(&version("quorate"));
+            status::DONE
+        }
+        other => unknown(other),
+    }
+}
+
+/// Says that there is no such command, and which there are.
+fn unknown(word: Option<&str>) -> u8 {
+    let what = word.map_or_else(String::new, |word| {
+        let near = quorate_yaml::nearest(word, help::COMMANDS.iter().copied());
+        let near = near.first().map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        format!("error: `{word}` is no command{near}\n\n")
+    });
+    crate::report::display::err(&format!("{what}{}", help::HELP));
+    status::USAGE
+}
+
+/// A command's complaint: `[ERROR]: …` by Ansible's names.
 fn headline(text: &str, ansible: bool) -> String {
-    if ansible && !text.starts_with("ERROR!") { format!("ERROR! {text}") } else { text.to_owned() }
+    let plain = text.strip_prefix("error: ").or_else(|| text.strip_prefix("ERROR! ")).unwrap_or(text);
+    match ansible {
+        true if text.starts_with("[ERROR]") => text.to_owned(),
+        true => format!("[ERROR]: {plain}"),
+        false if text.starts_with("error[") => text.to_owned(),
+        false => format!("error: {plain}"),
+    }
 }
 
 /// An I/O error as Python prints it.
 fn errno(error: &std::io::Error, path: Option<&std::path::Path>) -> String {
-    let plain = crate::playbook::plain_io(error);
-    let words = format!("[Errno {}] {plain}", error.raw_os_error().unwrap_or(0));
-    path.map_or_else(|| words.clone(), |path| format!("{words}: '{}'", path.display()))
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or_default();
+    let about = path.map_or_else(String::new, |path| format!(": '{}'", path.display()));
+    format!("[Errno {}] {words}{about}", error.raw_os_error().unwrap_or(0))
 }

@@ -33,7 +33,6 @@ struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-#[command(rename_all = "snake_case")]
 enum Action {
     /// Write a new encrypted file in an editor
     Create {
@@ -86,6 +85,7 @@ enum Action {
         files: Vec<String>,
     },
     /// Encrypt strings, ready to paste into YAML
+    #[command(name = "encrypt_string")]
     EncryptString {
         #[command(flatten)]
         given: Given,
@@ -107,7 +107,7 @@ enum Action {
         #[arg(long, value_name = "NAME")]
         stdin_name: Option<String>,
         /// The strings; `-` is standard input
-        #[arg(value_name = "STRING", allow_hyphen_values = true)]
+        #[arg(value_name = "STRING")]
         strings: Vec<String>,
     },
     /// Give encrypted files another password
@@ -150,7 +150,7 @@ struct With {
 }
 
 /// Runs the command; gives its exit status.
-pub fn main(args: &[String], ansible: bool) -> u8 {
+pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible-vault" } else { "quorate vault" };
     let words = std::iter::once(name.to_owned()).chain(args.iter().cloned());
     let args = match Args::try_parse_from(words) {
@@ -182,7 +182,7 @@ fn usage(text: impl Into<String>) -> Cannot {
 fn complaint(error: &VaultError) -> String {
     match error {
         VaultError::NotAVault => "Input is not vault encrypted data.".into(),
-        VaultError::WrongSecret { .. } => {
+        VaultError::WrongSecret { .. } | VaultError::NoSecretForId { .. } => {
             "Decryption failed (no vault secrets were found that could decrypt).".into()
         }
         VaultError::NoSecrets => "A vault password is required to use Ansible's Vault".into(),
@@ -229,16 +229,7 @@ impl Tool {
             Action::Encrypt { given, with, output, files } => {
                 self.encrypt(&given, &with, output.as_deref(), &files)
             }
-            Action::EncryptString {
-                given,
-                with,
-                output,
-                prompt,
-                show_input,
-                name,
-                stdin_name,
-                strings,
-            } => {
+            Action::EncryptString { given, with, output, prompt, show_input, name, stdin_name, strings } => {
                 let what = Strings { prompt, show_input, names: name, stdin_name, strings };
                 self.encrypt_string(&given, &with, output.as_deref(), what)
             }
@@ -400,9 +391,8 @@ impl Tool {
         for name in files {
             let path = absolute(Path::new(name));
             let text = read(name)?;
-            let about = |error: &VaultError| {
-                Cannot::start(format!("{} for {}", complaint(error), path.display()))
-            };
+            let about =
+                |error: &VaultError| Cannot::start(format!("{} for {}", complaint(error), path.display()));
             let text = std::str::from_utf8(&text).map_err(|_| about(&VaultError::NotAVault))?;
             let (label, secret, plain) = unlocked(text, &secrets).map_err(|error| about(&error))?;
             let (label, secret) = match self.wanted(with) {
@@ -482,7 +472,8 @@ impl Strings {
         let mut found = Vec::new();
         if self.prompt {
             const FROM: &str = "the prompt";
-            let name = ask::visible("Variable name (enter for no name): ").map_err(|e| no_answer(&e, "name"))?;
+            let name =
+                ask::visible("Variable name (enter for no name): ").map_err(|e| no_answer(&e, "name"))?;
             let text = if self.show_input {
                 ask::visible("String to encrypt: ")
             } else {
@@ -509,7 +500,9 @@ impl Strings {
         let strings: Vec<&String> = self.strings.iter().filter(|s| s.as_str() != "-").collect();
         if let Some(last) = self.names.last().filter(|_| self.names.len() < strings.len()) {
             display::err("The number of --name options do not match the number of args.");
-            display::err(&format!("The last named variable will be \"{last}\". The rest will not have names."));
+            display::err(&format!(
+                "The last named variable will be \"{last}\". The rest will not have names."
+            ));
         }
         for (index, text) in strings.into_iter().enumerate() {
             const FROM: &str = "the command line args";
@@ -703,8 +696,9 @@ fn shred(mut file: std::fs::File, mut left: u64) {
 
 /// What a person makes of some text in their editor.
 fn edited(path: &Path, plain: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cannot> {
-    let failed =
-        |e: std::io::Error| Cannot::start(format!("cannot prepare a file to edit: {}", super::errno(&e, None)));
+    let failed = |e: std::io::Error| {
+        Cannot::start(format!("cannot prepare a file to edit: {}", super::errno(&e, None)))
+    };
     // in memory rather than on a disk, where there is such a place
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
@@ -719,18 +713,21 @@ fn edited(path: &Path, plain: &[u8]) -> Result<Zeroizing<Vec<u8>>, Cannot> {
     let mut made = open.write(true).create_new(true).mode(0o600).open(&file).map_err(failed)?;
     made.write_all(plain).map_err(failed)?;
     drop(made);
-    let editor = ["EDITOR", "VISUAL"].into_iter().find_map(|name| crate::environment(name).filter(|e| !e.is_empty()));
+    let editor =
+        ["EDITOR", "VISUAL"].into_iter().find_map(|name| crate::environment(name).filter(|e| !e.is_empty()));
     let editor = editor.unwrap_or_else(|| "vi".into());
     let words = quorate_agent::system::shlex::split(&editor).unwrap_or_default();
     let outcome = match words.split_first() {
-        Some((program, rest)) => std::process::Command::new(program).args(rest).arg(&file).status().map(drop).map_err(|e| {
-            let what = Path::new(program);
-            Cannot::start(format!(
-                "Unable to execute the command \"{editor} {}\": {}",
-                file.display(),
-                super::errno(&e, Some(what))
-            ))
-        }),
+        Some((program, rest)) => {
+            std::process::Command::new(program).args(rest).arg(&file).status().map(drop).map_err(|e| {
+                let what = Path::new(program);
+                Cannot::start(format!(
+                    "Unable to execute the command \"{editor} {}\": {}",
+                    file.display(),
+                    super::errno(&e, Some(what))
+                ))
+            })
+        }
         None => Err(Cannot::start(format!("EDITOR is `{editor}`, which is no command"))),
     };
     let mut after = Zeroizing::new(Vec::new());

@@ -16,14 +16,29 @@ const TASKS_FROM: &[Param] = &[
     Param::str("handlers_from").default_str("main").doc("File of its `handlers/`."),
     Param::bool("allow_duplicates").default_bool(true).doc("Run it even though it ran already."),
     Param::bool("public").doc("Its variables and defaults are seen by the rest of the play."),
-    Param::bool("rolespec_validate").default_bool(true).doc("Check its arguments as its `argument_specs` say."),
+    Param::bool("rolespec_validate")
+        .default_bool(true)
+        .doc("Check its arguments as its `argument_specs` say."),
 ];
 
-const ETCD_TLS: [Param; 3] = [
-    Param::str("ca").doc("File of the controller with the certificates that sign the cluster's."),
-    Param::str("cert").doc("File of the controller with the operator's certificate."),
-    Param::str("key").doc("File of the controller with its private key."),
+const INCLUDE_ROLE: &[Param] = &[
+    Param::str("name").required().doc("The role."),
+    Param::str("tasks_from").default_str("main").doc("File of its `tasks/`."),
+    Param::str("vars_from").default_str("main").doc("File of its `vars/`."),
+    Param::str("defaults_from").default_str("main").doc("File of its `defaults/`."),
+    Param::str("handlers_from").default_str("main").doc("File of its `handlers/`."),
+    Param::bool("allow_duplicates").default_bool(true).doc("Run it even though it ran already."),
+    Param::bool("public").doc("Its variables and defaults are seen by the rest of the play."),
+    Param::bool("rolespec_validate")
+        .default_bool(true)
+        .doc("Check its arguments as its `argument_specs` say."),
+    Param::new("apply", Kind::Dict).doc("Keywords for every task of it."),
 ];
+
+const CA: Param =
+    Param::str("ca").doc("File of the controller with the certificates that sign the cluster's.");
+const CERT: Param = Param::str("cert").doc("File of the controller with the operator's certificate.");
+const KEY: Param = Param::str("key").doc("File of the controller with its private key.");
 
 const MEMBERS: Param = Param::new("members", Kind::Dict)
     .required()
@@ -51,9 +66,9 @@ pub(super) static ACTIONS: &[Spec] = &[
         Param::str("step").required().choices(&["purge", "stop", "restart"]).doc("What is about to happen."),
         Param::list("hosts", Kind::Str).required().doc("The hosts it happens to."),
         MEMBERS,
-        ETCD_TLS[0],
-        ETCD_TLS[1],
-        ETCD_TLS[2],
+        CA,
+        CERT,
+        KEY,
     ])
     .collection("quorate")
     .world(),
@@ -62,13 +77,13 @@ pub(super) static ACTIONS: &[Spec] = &[
         Param::int("count").doc("How many started members the cluster must have."),
         Param::str("expect").choices(&["voters", "learner"]).doc("What they must be: voters that read linearizably, or at least learners."),
         Param::int("timeout").default_int(60).doc("Seconds to wait."),
-        ETCD_TLS[0],
-        ETCD_TLS[1],
-        ETCD_TLS[2],
+        CA,
+        CERT,
+        KEY,
     ])
     .collection("quorate")
     .world(),
-    action("etcd_info", "Tell what an etcd cluster says of itself", &[MEMBERS, ETCD_TLS[0], ETCD_TLS[1], ETCD_TLS[2]])
+    action("etcd_info", "Tell what an etcd cluster says of itself", &[MEMBERS, CA, CERT, KEY])
         .collection("quorate")
         .world(),
     action("etcd_live", "Tell whether a host carries a live member of etcd, one at rest, or what one left behind", &[
@@ -76,9 +91,9 @@ pub(super) static ACTIONS: &[Spec] = &[
         Param::str("peer").required().doc("Its URL for other members."),
         Param::str("unit").default_str("etcd").doc("Its systemd unit."),
         Param::path("data").required().doc("Its data directory."),
-        ETCD_TLS[0],
-        ETCD_TLS[1],
-        ETCD_TLS[2],
+        CA,
+        CERT,
+        KEY,
     ])
     .collection("quorate")
     .world(),
@@ -102,17 +117,7 @@ pub(super) static ACTIONS: &[Spec] = &[
         Param::str("file").aliases(&["_raw_params"]).required().doc("The file."),
     ])
     .free_form(),
-    action("include_role", "Tasks of a role, when this task is reached", &[
-        TASKS_FROM[0],
-        TASKS_FROM[1],
-        TASKS_FROM[2],
-        TASKS_FROM[3],
-        TASKS_FROM[4],
-        TASKS_FROM[5],
-        TASKS_FROM[6],
-        TASKS_FROM[7],
-        Param::new("apply", Kind::Dict).doc("Keywords for every task of it."),
-    ]),
+    action("include_role", "Tasks of a role, when this task is reached", INCLUDE_ROLE),
     action("include_tasks", "Tasks of a file, when this task is reached", &[
         Param::str("file").aliases(&["_raw_params"]).required().doc("The file."),
         Param::new("apply", Kind::Dict).doc("Keywords for every task of it."),

@@ -226,6 +226,7 @@ pub(super) const LOOKUPS: Words = &[
     ("file", "The content of a file of the controller."),
     ("fileglob", "Files of the controller that a pattern matches."),
     ("first_found", "The first file that exists."),
+    ("flattened", "Items of lists within lists, unpacked."),
     ("indexed_items", "Items with their position."),
     ("ini", "A value of an INI file of the controller."),
     ("inventory_hostnames", "Hosts that a pattern means."),
