@@ -7,6 +7,8 @@ Each line of a table TABLE.txt is one template; `#` and blank lines are skipped.
     C:  a condition            E:  a bare expression          T:  a file of templates/, as the template lookup has it
     N:  a template in which \\n is a newline
 The answers go to TABLE.json: a list of {"t": line, "v": Python's repr of the value} or {"t": line, "e": message}.
+The tables community and addresses need the collections community.general, ansible.utils and ansible.netcommon
+(ANSIBLE_COLLECTIONS_PATH) and the Python packages netaddr and jmespath; password hashes need passlib and bcrypt.
 Variables are in vars.json; names that begin with `unsafe_` are not trusted as templates.
 """
 import datetime

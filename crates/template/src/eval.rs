@@ -10,7 +10,7 @@ mod stmt;
 
 pub(crate) use call::Args;
 pub(crate) use convert::Out;
-pub(crate) use expr::EMBEDDED;
+pub(crate) use expr::{EMBEDDED, missing};
 
 use crate::ast::{BlockDef, Loc};
 use crate::engine::{Engine, Template};

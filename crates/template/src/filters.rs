@@ -3,7 +3,9 @@
 //! A filter gets its input as the first positional argument. Undefined input passes through a filter that does not
 //! ask for it, and an undefined element that a filter uses makes its result undefined.
 
+mod address;
 mod collection;
+mod community;
 mod hashing;
 mod jinja_text;
 mod misc;
@@ -13,8 +15,10 @@ mod regex;
 mod sequence;
 mod serial;
 mod url;
+mod utils;
 
 pub(crate) use collection::{cartesian, flatten_into};
+pub(crate) use serial::read_json;
 
 use crate::error::Result;
 use crate::eval::{Args, Vm};
@@ -41,8 +45,10 @@ const fn filter(name: &'static str, run: fn(&Vm, Args) -> Result<V>) -> Filter {
     Filter { name, accepts_undefined: false, run }
 }
 
-static FAMILIES: [&[Filter]; 10] = [
+static FAMILIES: [&[Filter]; 13] = [
+    &address::FILTERS,
     &collection::FILTERS,
+    &community::FILTERS,
     &hashing::FILTERS,
     &jinja_text::FILTERS,
     &misc::FILTERS,
@@ -52,14 +58,35 @@ static FAMILIES: [&[Filter]; 10] = [
     &sequence::FILTERS,
     &serial::FILTERS,
     &url::FILTERS,
+    &utils::FILTERS,
 ];
 
 static TABLE: LazyLock<HashMap<&'static str, &'static Filter>> =
     LazyLock::new(|| FAMILIES.iter().flat_map(|family| family.iter()).map(|f| (f.name, f)).collect());
 
-/// The filter of a name, `ansible.builtin.x` included.
+/// Short names of the filters that collections bring; where two bring one, the first family's.
+static SHORT: LazyLock<HashMap<&'static str, &'static Filter>> = LazyLock::new(|| {
+    let mut short = HashMap::new();
+    for filter in FAMILIES.iter().flat_map(|family| family.iter()) {
+        if let Some((_, name)) = filter.name.rsplit_once('.') {
+            short.entry(name).or_insert(filter);
+        }
+    }
+    short
+});
+
+/// The filter of a name: `x`, `ansible.builtin.x`, `community.general.x`; and the short names of collections.
 pub(crate) fn find(name: &str) -> Option<&'static Filter> {
-    TABLE.get(name).or_else(|| TABLE.get(name.strip_prefix("ansible.builtin.")?)).copied()
+    if let Some(found) = TABLE.get(name) {
+        return Some(found);
+    }
+    let Some((collection, short)) = name.rsplit_once('.') else { return SHORT.get(name).copied() };
+    match collection {
+        "ansible.builtin" => TABLE.get(short).copied(),
+        // The addresses moved from one collection to the other.
+        "ansible.netcommon" => TABLE.get(format!("ansible.utils.{short}").as_str()).copied(),
+        _ => None,
+    }
 }
 
 pub(crate) fn names() -> Vec<&'static str> {

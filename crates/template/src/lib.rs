@@ -21,6 +21,7 @@
 //!
 //! Not here: plays, hosts, connections; lookups that read the world (`World::lookup`).
 
+mod addresses;
 mod analysis;
 mod ast;
 mod crypt;
@@ -33,6 +34,7 @@ mod format;
 mod globals;
 mod hashes;
 mod host;
+mod jmes;
 mod lexer;
 mod lookups;
 mod methods;

@@ -1,9 +1,12 @@
 //! All tests (`x is name`), one file a family.
 
+mod address;
 mod files;
 mod jinja;
 mod results;
 mod version;
+
+pub(crate) use version::loose;
 
 use crate::error::Result;
 use crate::eval::{Args, Vm};
@@ -29,7 +32,8 @@ const fn test(name: &'static str, run: fn(&Vm, Args) -> Result<bool>) -> Test {
     Test { name, accepts_undefined: false, run }
 }
 
-static FAMILIES: [&[Test]; 4] = [&files::TESTS, &jinja::TESTS, &results::TESTS, &version::TESTS];
+static FAMILIES: [&[Test]; 5] =
+    [&address::TESTS, &files::TESTS, &jinja::TESTS, &results::TESTS, &version::TESTS];
 
 static TABLE: LazyLock<HashMap<&'static str, &'static Test>> =
     LazyLock::new(|| FAMILIES.iter().flat_map(|family| family.iter()).map(|t| (t.name, t)).collect());

@@ -51,7 +51,7 @@ enum Merge {
     PrependNew,
 }
 
-fn combine(vm: &Vm, mut args: Args) -> Result<V> {
+pub(super) fn combine(vm: &Vm, mut args: Args) -> Result<V> {
     let recursive = args.take("recursive");
     let recursive = flag(vm, recursive, false)?;
     let merge = args.take("list_merge");

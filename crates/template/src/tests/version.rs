@@ -93,7 +93,7 @@ fn digits(a: &str, b: &str) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }
 
-fn loose(a: &str, b: &str) -> Result<Ordering> {
+pub(crate) fn loose(a: &str, b: &str) -> Result<Ordering> {
     let (a, b) = (loose_parts(a), loose_parts(b));
     for (a, b) in a.iter().zip(&b) {
         let order = match (a, b) {
