@@ -6,12 +6,7 @@
 //! Files whose names begin with `ansible` were recorded with ansible-core 2.19 (`QUORATE_RECORD=DIR` with its programs),
 //! so they hold what it says and not what we think of it. The others are recorded with `QUORATE_RECORD=self`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a test says what went wrong by falling over"
-)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic, as tests do")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ mod expr;
 mod stmt;
 
 pub(crate) use call::Args;
-pub(crate) use convert::Out;
+pub(crate) use convert::{MAX_ITEMS, MAX_TEXT, Out, fits};
 pub(crate) use expr::{EMBEDDED, missing};
 
 use crate::ast::{BlockDef, Loc};

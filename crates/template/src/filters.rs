@@ -18,6 +18,7 @@ mod url;
 mod utils;
 
 pub(crate) use collection::{cartesian, flatten_into};
+pub(crate) use jinja_text::replaced_size;
 pub(crate) use serial::read_json;
 
 use crate::error::Result;

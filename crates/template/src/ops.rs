@@ -3,7 +3,7 @@
 use crate::ast::{Binary, Compare};
 use crate::dates::{DateTime, TimeDelta};
 use crate::error::{Error, Result};
-use crate::eval::Vm;
+use crate::eval::{MAX_ITEMS, MAX_TEXT, Vm, fits};
 use crate::rt::{Native, Realm, V};
 use num_bigint::BigInt;
 use num_integer::Integer as _;
@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 /// How big a number or a repetition may grow.
 const MAX_BITS: u64 = 1 << 20;
-const MAX_TEXT: usize = 1 << 28;
 
 /// A number of Python's.
 #[derive(Clone)]
@@ -100,6 +99,7 @@ pub(crate) fn binary(vm: &Vm, op: Binary, left: &V, right: &V) -> Result<V> {
     }
     match (op, left, right) {
         (Binary::Add, V::Str(a), V::Str(b)) => {
+            fits(a.len() + b.len(), MAX_TEXT)?;
             let mut text = String::with_capacity(a.len() + b.len());
             text.push_str(a);
             text.push_str(b);
@@ -112,6 +112,7 @@ pub(crate) fn binary(vm: &Vm, op: Binary, left: &V, right: &V) -> Result<V> {
             )));
         }
         (Binary::Add, V::List(a), V::List(b)) => {
+            fits(a.len() + b.len(), MAX_ITEMS)?;
             let mut items = a.items(vm)?;
             items.extend(b.items(vm)?);
             return Ok(V::list(items));
@@ -123,6 +124,7 @@ pub(crate) fn binary(vm: &Vm, op: Binary, left: &V, right: &V) -> Result<V> {
             )));
         }
         (Binary::Add, V::Tuple(a), V::Tuple(b)) => {
+            fits(a.len() + b.len(), MAX_ITEMS)?;
             return Ok(V::tuple(a.iter().chain(b.iter()).cloned().collect()));
         }
         (Binary::Mul, V::Str(_) | V::List(_) | V::Tuple(_), _) if Num::of(right).is_some() => {
@@ -209,14 +211,14 @@ fn repeat(vm: &Vm, what: &V, times: &V) -> Result<V> {
             )));
         }
     };
-    let fits = |length: usize, limit: usize| length.checked_mul(times).is_some_and(|all| all <= limit);
+    let fine = |length: usize, limit: usize| length.checked_mul(times).is_some_and(|all| all <= limit);
     let too_big = || Error::runtime("the repeated value would be too big");
     match what {
-        V::Str(text) if fits(text.len(), MAX_TEXT) => Ok(V::text(text.repeat(times))),
+        V::Str(text) if fine(text.len(), MAX_TEXT) => Ok(V::text(text.repeat(times))),
         V::Str(_) => Err(too_big()),
         other => {
             let items = vm.iterate(other)?;
-            if !fits(items.len(), 10_000_000) {
+            if !fine(items.len(), MAX_ITEMS) {
                 return Err(too_big());
             }
             let repeated: Vec<V> = std::iter::repeat_n(items.iter(), times).flatten().cloned().collect();

@@ -378,6 +378,7 @@ impl Pattern {
         let mut out = String::with_capacity(text.len());
         let mut at = 0;
         for found in &matches {
+            crate::eval::fits(out.len(), crate::eval::MAX_TEXT)?;
             let (start, end) = found.span();
             out.push_str(&text[at..start]);
             for part in &parts {

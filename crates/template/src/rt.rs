@@ -8,7 +8,7 @@
 mod containers;
 mod native;
 
-pub(crate) use containers::{List, Map, Realm};
+pub(crate) use containers::{List, Map, Realm, Tuple, bury};
 pub(crate) use native::{Cycler, Joiner, Loop, MacroObject, Method, Module, Namespace, Native};
 
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ pub(crate) enum V {
     Float(f64),
     Str(Str),
     List(Rc<List>),
-    Tuple(Rc<[V]>),
+    Tuple(Rc<Tuple>),
     Dict(Rc<Map>),
     Range(Range),
     Omit,
@@ -80,11 +80,11 @@ impl V {
     }
 
     pub(crate) fn tuple(items: Vec<V>) -> V {
-        V::Tuple(items.into())
+        V::Tuple(Rc::new(Tuple::new(items)))
     }
 
     pub(crate) fn pair(a: V, b: V) -> V {
-        V::Tuple(Rc::new([a, b]))
+        V::tuple(vec![a, b])
     }
 
     pub(crate) fn native(native: Native) -> V {

@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// How many elements a range or a repetition may be unfolded to.
-pub(crate) const MAX_ITEMS: usize = 10_000_000;
+pub(crate) const MAX_ITEMS: usize = 4_000_000;
+/// How long a text may grow, in bytes.
+pub(crate) const MAX_TEXT: usize = 1 << 28;
 
 /// What a template has put out so far: nothing, one native value, or text.
 #[derive(Default)]
@@ -77,6 +79,14 @@ impl Out {
             }
         }
     }
+}
+
+/// Refuses a result of so many bytes or items where that is too much.
+pub(crate) fn fits(size: usize, most: usize) -> Result<()> {
+    if size > most {
+        return Err(Error::runtime(format!("the result would be too big ({size}, at most {most})")));
+    }
+    Ok(())
 }
 
 impl Vm<'_> {

@@ -78,6 +78,7 @@ impl Vm<'_> {
                 for part in parts {
                     let part = self.eval(part, frame, env)?;
                     self.write_str(&mut out, &part)?;
+                    super::fits(out.len(), super::MAX_TEXT)?;
                 }
                 V::text(out)
             }

@@ -3,7 +3,7 @@
 use super::sequence::flag;
 use super::{Filter, filter};
 use crate::error::{Error, Result};
-use crate::eval::{Args, Vm};
+use crate::eval::{Args, MAX_TEXT, Vm, fits};
 use crate::methods::{text as strings, whole};
 use crate::rt::V;
 use quorate_value::Str;
@@ -117,6 +117,15 @@ fn trim(vm: &Vm, args: Args) -> Result<V> {
     Ok(if kept.len() == text.len() { V::Str(text.clone()) } else { V::str(kept) })
 }
 
+/// Refuses a replacement that makes too much of little.
+pub(crate) fn replaced_size(text: &str, old: &str, new: &str) -> Result<()> {
+    if new.len() <= old.len() || text.len().saturating_mul(new.len()) < MAX_TEXT {
+        return Ok(());
+    }
+    let count = if old.is_empty() { text.len() + 1 } else { text.matches(old).count() };
+    fits(text.len().saturating_add(count.saturating_mul(new.len())), MAX_TEXT)
+}
+
 fn replace(vm: &Vm, args: Args) -> Result<V> {
     let [value, old, new, count] = args.bind("do_replace", ["s", "old", "new", "count"], 3)?;
     let text = |value: Option<V>| vm.to_text(&value.unwrap_or(V::Null));
@@ -125,6 +134,7 @@ fn replace(vm: &Vm, args: Args) -> Result<V> {
         None | Some(V::Null) => -1,
         Some(count) => whole(&count)?,
     };
+    replaced_size(&value, &old, &new)?;
     Ok(V::text(match usize::try_from(count) {
         Ok(count) => value.replacen(old.as_str(), &new, count),
         Err(_) => value.replace(old.as_str(), &new),

@@ -183,6 +183,7 @@ fn join(vm: &Vm, args: Args) -> Result<V> {
             None => item,
         };
         vm.write_str(&mut out, &item)?;
+        crate::eval::fits(out.len(), crate::eval::MAX_TEXT)?;
     }
     Ok(V::text(out))
 }

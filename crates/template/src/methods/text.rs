@@ -362,6 +362,7 @@ pub(super) fn call(vm: &Vm, text: &Str, name: &str, args: Args) -> Result<V> {
             let [old, new, count] = args.bind("replace", ["old", "new", "count"], 2)?;
             let (old, new) = (needle(old)?, needle(new)?);
             let count = count.as_ref().map_or(Ok(-1), whole)?;
+            crate::filters::replaced_size(text, &old, &new)?;
             Ok(V::text(match usize::try_from(count) {
                 Ok(count) => text.replacen(old.as_str(), &new, count),
                 Err(_) => text.replace(old.as_str(), &new),

@@ -40,6 +40,78 @@ enum Entries {
     Shared { base: Arc<Dict>, realm: Realm, seen: HashMap<usize, V> },
 }
 
+/// A list that never changes.
+pub(crate) struct Tuple(Vec<V>);
+
+impl Tuple {
+    pub(crate) fn new(items: Vec<V>) -> Self {
+        Tuple(items)
+    }
+}
+
+impl std::ops::Deref for Tuple {
+    type Target = [V];
+    fn deref(&self) -> &[V] {
+        &self.0
+    }
+}
+
+thread_local! {
+    /// Values waiting to be dropped, while somebody is dropping them.
+    static DYING: RefCell<Option<Vec<V>>> = const { RefCell::new(None) };
+}
+
+/// Drops values one after the other, not inside each other: a value may nest deeper than the stack.
+pub(crate) fn bury(values: impl Iterator<Item = V>) {
+    let nests =
+        |value: &V| matches!(value, V::List(_) | V::Tuple(_) | V::Dict(_) | V::Native(_) | V::Lazy(_));
+    let mut values = values.filter(nests).peekable();
+    if values.peek().is_none() {
+        return;
+    }
+    let first = DYING.with_borrow_mut(|dying| match dying {
+        Some(waiting) => {
+            waiting.extend(values);
+            false
+        }
+        None => {
+            *dying = Some(values.collect());
+            true
+        }
+    });
+    if !first {
+        return;
+    }
+    while let Some(value) = DYING.with_borrow_mut(|dying| dying.as_mut().and_then(Vec::pop)) {
+        drop(value);
+    }
+    DYING.set(None);
+}
+
+impl Drop for Tuple {
+    fn drop(&mut self) {
+        bury(self.0.drain(..));
+    }
+}
+
+impl Drop for List {
+    fn drop(&mut self) {
+        match self.0.get_mut() {
+            Items::Own(items) => bury(items.drain(..)),
+            Items::Shared { seen, .. } => bury(seen.drain().map(|(_, value)| value)),
+        }
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        match self.0.get_mut() {
+            Entries::Own(entries) => bury(entries.drain(..).map(|(_, value)| value)),
+            Entries::Shared { seen, .. } => bury(seen.drain().map(|(_, value)| value)),
+        }
+    }
+}
+
 /// Whether an element has to be kept once looked at: because it is costly to render, or can change.
 fn keep(value: &V) -> bool {
     matches!(value, V::List(_) | V::Dict(_))

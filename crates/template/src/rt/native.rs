@@ -63,6 +63,12 @@ pub(crate) struct Loop {
 /// `namespace()`: attributes that inner scopes may set.
 pub(crate) struct Namespace(pub(crate) RefCell<Vec<(Arc<str>, V)>>);
 
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        super::bury(self.0.get_mut().drain(..).map(|(_, value)| value));
+    }
+}
+
 /// An imported template.
 pub(crate) struct Module {
     pub(crate) name: Arc<str>,

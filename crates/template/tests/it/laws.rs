@@ -2,7 +2,7 @@
 
 use crate::world::Files;
 use proptest::prelude::*;
-use quorate_template::{Context, Engine, Kind, Notice, Object, Scope, Var, World};
+use quorate_template::{Context, Engine, Kind, Notice, Object, Options, Scope, Style, Var, World};
 use quorate_value::{Dict, Key, Span, Str, Value, dict};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -212,6 +212,21 @@ fn nothing_runs_away() {
         "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}".to_owned(),
         "{% include 'self.j2' %}".to_owned(),
         "{{ range(10) | permutations(9) | list | length }}".to_owned(),
+        "{% set ns = namespace(x=[]) %}{% for i in range(300000) %}{% set ns.x = [ns.x] %}{% endfor %}x".to_owned(),
+        "{% set ns = namespace(x=[]) %}{% for i in range(300000) %}{% set ns.x = (ns.x, 1) %}{% endfor %}x".to_owned(),
+        "{% set ns = namespace(x=[]) %}{% for i in range(300000) %}{% set ns.x = {'a': ns.x} %}{% endfor %}x".to_owned(),
+        "{% set ns = namespace(x=[]) %}{% for i in range(300000) %}{% set ns.x = namespace(y=ns.x) %}{% endfor %}x".to_owned(),
+        "{% set ns = namespace(x=[]) %}{% for i in range(3000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x }}".to_owned(),
+        "{% set ns = namespace(x=[]) %}{% for i in range(3000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x == ns.x[:] }}".to_owned(),
+        "{% set ns = namespace(x=[]) %}{% for i in range(3000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ ns.x | flatten }}".to_owned(),
+        "{% set ns = namespace(s='x') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(s='x') %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}".to_owned(),
+        "{% set ns = namespace(s=[1]) %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}".to_owned(),
+        "{{ ('a' * 10**6) | replace('a', 'b' * 10**6) | length }}".to_owned(),
+        "{{ ('a' * 10**6).replace('a', 'b' * 10**6) | length }}".to_owned(),
+        "{{ ('a' * 10**6) | regex_replace('a', 'b' * 10**6) | length }}".to_owned(),
+        "{{ ('a' * 10**6) | list | join('b' * 10**6) | length }}".to_owned(),
+        "{{ 'a' | regex_replace('(a*)*b', 'x') }}{{ ('a' * 40) | regex_search('(a|aa)+$b') }}".to_owned(),
         "{{ lookup('sequence', 'start=1 end=100000000000') }}".to_owned(),
     ] {
         // Some of these are fine; none may take long or take us down.
@@ -219,6 +234,44 @@ fn nothing_runs_away() {
         let _unused = render(&text);
         assert!(started.elapsed().as_secs() < 20, "{}", &text[..text.len().min(60)]);
     }
+}
+
+#[test]
+fn engines_and_templates_are_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Engine>();
+    shared::<quorate_template::Template>();
+    shared::<quorate_template::Error>();
+}
+
+#[test]
+fn extensions_are_on_when_named() {
+    let engine = |change: fn(&mut Style)| {
+        let mut options = Options::default();
+        change(&mut options.style);
+        Engine::new(options)
+    };
+    let scope = scope();
+    let ctx = Context::new(&scope);
+    let text = "{% set x = [] %}{% for i in range(5) %}{% if i == 1 %}{% continue %}{% endif %}{% if i == 3 %}{% break %}{% endif %}{% do x.append(i) %}{% endfor %}{{ x }}";
+    let both = engine(|style| (style.do_statement, style.loop_controls) = (true, true));
+    let expected = Value::list([Value::Int(0), Value::Int(2)]);
+    assert_eq!(both.render_str(&written(text), &ctx).unwrap(), expected);
+    let error = Engine::default().render_str(&written(text), &ctx).unwrap_err();
+    assert_eq!(error.detail().split('.').next(), Some("Encountered unknown tag 'continue'"));
+}
+
+#[test]
+fn broken_conditions_hold_as_python_has_it_where_allowed() {
+    let engine = Engine::new(Options { allow_broken_conditionals: true, ..Options::default() });
+    let scope = scope();
+    let world = Listener::default();
+    let ctx = Context::new(&scope).with_world(&world);
+    for (text, expected) in [("b", true), ("''", false), ("l", true), ("0", false), ("none", false), ("", true), ("'false'", true)] {
+        assert_eq!(engine.condition(&Value::Str(written(text)), &ctx).unwrap(), expected, "{text}");
+    }
+    assert_eq!(world.0.borrow().len(), 7);
+    assert!(matches!(&world.0.borrow()[0], Notice::Deprecation(words) if words.starts_with("Conditional result (True) was derived from value of type 'str'")));
 }
 
 #[test]
