@@ -190,6 +190,7 @@ impl Page {
     fn full_name(&self) -> String {
         match self {
             Page::Module(spec) => format!("{}.{}", spec.collection, spec.name),
+            Page::Word(name, _) if name.contains('.') => (*name).to_owned(),
             Page::Word(name, _) => format!("ansible.builtin.{name}"),
         }
     }
