@@ -166,6 +166,7 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         let mut runner = Runner::new(run.clone(), TagFilter::default(), ground.limit.clone(), None);
         let book = Playbook { path: "__adhoc_playbook__".into(), plays: vec![play] };
         let outcome = runner.playbook(&book).await;
+        run.guard.close().await;
         run.pool.close().await;
         if let Err(diag) = outcome {
             return Err(Cannot::start(diag.render(ground.look.colour)));

@@ -161,7 +161,8 @@ fn style() -> JsonStyle {
 fn modules() -> Vec<&'static Spec> {
     let helper = quorate_agent::modules::MODULES.iter().map(|module| module.spec());
     let mut all: Vec<&'static Spec> = helper.collect();
-    let own = actions::ACTIONS.iter().filter(|spec| all.iter().all(|known| known.name != spec.name));
+    let own = actions::ACTIONS.iter().chain(crate::run::actions::etcd::SPECS);
+    let own = own.filter(|spec| all.iter().all(|known| known.name != spec.name));
     let own: Vec<&'static Spec> = own.collect();
     all.extend(own);
     all.retain(|spec| !spec.name.starts_with('_'));

@@ -101,7 +101,12 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
             .map(|diag| if ansible { ansible_error(diag) } else { diag.render(ground.look.colour) })
             .collect::<Vec<_>>()
             .join("\n"),
-        status: if ansible { 4 } else { status::DOES_NOT_COMPILE },
+        status: match diags.first() {
+            // files that are not there are no mistakes of the language
+            Some(diag) if ansible && matches!(diag.code, "E0101" | "E0121") => 1,
+            _ if ansible => 4,
+            _ => status::DOES_NOT_COMPILE,
+        },
     };
     for name in &args.playbooks {
         let path = locate(name)?;
@@ -117,6 +122,7 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         }
         return Ok(status::DONE);
     }
+    slips(args, &ground, &books, ansible)?;
     if args.list_hosts || args.list_tasks || args.list_tags {
         return list(args, &ground, &books, &filter);
     }
@@ -149,6 +155,7 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         if code == status::DONE {
             runner.finish();
         }
+        run.guard.close().await;
         run.pool.close().await;
         if run.is_interrupted() {
             return Ok(status::INTERRUPTED);
@@ -164,6 +171,42 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
     code
 }
 
+/// What is certainly a slip is refused before any host is touched; Ansible's manners are a warning.
+fn slips(args: &Args, ground: &Ground, books: &[Playbook], ansible: bool) -> Result<(), Cannot> {
+    let mut tags = filter_words(&args.tags);
+    tags.extend(filter_words(&args.skip_tags));
+    let asked = super::closed::Asked {
+        tags: &tags,
+        start_at: args.start_at_task.as_deref(),
+        limit: &args.shape.limit,
+    };
+    let found = super::closed::check(ground, &common::start(ground), books, &asked);
+    let lenient = ansible || args.shape.lenient;
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|diag| diag.severity == crate::diag::Severity::Error);
+    for diag in &warnings {
+        if lenient {
+            display::warning(&diag.one_line());
+        } else {
+            display::err(&diag.render(ground.look.colour));
+        }
+    }
+    if lenient {
+        // names of hosts get Ansible's own words where they are used
+        for diag in errors.iter().filter(|diag| diag.code != "E0302") {
+            let help = diag.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+            display::warning(&format!("{}{help}", diag.one_line()));
+        }
+        return Ok(());
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let mut text: Vec<String> = errors.iter().map(|diag| diag.render(ground.look.colour)).collect();
+    text.push("no host was touched; --lenient goes on as Ansible would".into());
+    Err(Cannot::start(text.join("\n")))
+}
+
 fn with_force_handlers(mut ground: Ground, force: bool) -> Ground {
     if force && let Some(shared) = Arc::get_mut(&mut ground.shared) {
         shared.options.force_handlers = true;
@@ -171,12 +214,12 @@ fn with_force_handlers(mut ground: Ground, force: bool) -> Ground {
     ground
 }
 
-fn filter_words(words: &[String]) -> Vec<String> {
+pub(super) fn filter_words(words: &[String]) -> Vec<String> {
     words.iter().flat_map(|w| w.split(',')).map(|w| w.trim().to_owned()).filter(|w| !w.is_empty()).collect()
 }
 
 /// A playbook by its path, or by its name in `playbooks/`.
-fn locate(name: &str) -> Result<PathBuf, Cannot> {
+pub(super) fn locate(name: &str) -> Result<PathBuf, Cannot> {
     let path = PathBuf::from(name);
     if path.exists() {
         return Ok(path);
@@ -268,7 +311,12 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                 Value::List(items) => items.iter().map(str_of).collect(),
                 other => vec![render::value(&scope, other).map(|v| str_of(&v)).unwrap_or_default()],
             };
-            let name = play.name.as_ref().map(|n| n.as_str().to_owned()).unwrap_or_default();
+            let name = play
+                .name
+                .as_ref()
+                .map(|n| n.as_str().to_owned())
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| pattern.join(","));
             let tags: Vec<&str> = play.keywords.tags.iter().map(Str::as_str).collect();
             let mut text = format!(
                 "\n  play #{} ({}): {name}\tTAGS: [{}]",
@@ -287,7 +335,7 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                     text.push_str(&format!("\n      {host}"));
                 }
             }
-            let mut all_tags: Vec<String> = Vec::new();
+            let mut all_tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
             if args.list_tasks || args.list_tags {
                 if args.list_tasks {
                     text.push_str("\n    tasks:");
@@ -305,12 +353,13 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                     if args.list_tasks {
                         let mut tags = step.tags.clone();
                         tags.sort();
-                        text.push_str(&format!("\n      {}\tTAGS: [{}]", step.title(), tags.join(", ")));
+                        text.push_str(&format!("\n      {}\tTAGS: [{}]", step.listed(), tags.join(", ")));
                     }
                 }
             }
-            if args.list_tags || args.list_tasks {
+            if args.list_tags {
                 all_tags.sort();
+                all_tags.dedup();
                 text.push_str(&format!("\n      TASK TAGS: [{}]", all_tags.join(", ")));
             }
             display::out(&text);

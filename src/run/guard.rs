@@ -10,8 +10,10 @@
 //! Not here: the arithmetic (`quorate_etcd::guard`), which tasks matter ([`recognise`]), who the members are
 //! ([`cluster`]) and how to reach them ([`reach`]).
 
+mod change;
 pub(crate) mod cluster;
 mod gate;
+pub(crate) mod lease;
 pub(crate) mod reach;
 mod recognise;
 mod settle;
@@ -52,6 +54,7 @@ pub struct Guard {
     refused: AtomicBool,
     desk: Arc<Desk>,
     memory: Arc<Memory>,
+    locks: lease::Locks,
 }
 
 /// What all permits of a run share.
@@ -165,7 +168,7 @@ impl Guard {
         let host = call.delegated.unwrap_or(call.host);
         let ground = Ground { run: call.run.clone(), play: call.play.clone(), step: call.step.clone() };
         let Some(mut cluster) = Cluster::of(&ground, host) else { return Ok(None) };
-        let Some(deed) = recognise::concerning(&deeds, &cluster.unit) else { return Ok(None) };
+        let Some(deed) = recognise::concerning(&deeds, &cluster.unit, &cluster.data) else { return Ok(None) };
         let lane = self.lane(cluster.name());
         if deed.kind == Kind::Start {
             self.open_again(host);
@@ -194,11 +197,16 @@ impl Guard {
             self.foretell(&mut case).await;
             return Ok(None);
         }
+        // deleting what a member that is down had, takes nobody away
+        if matches!(deed.subject, recognise::Subject::Path(_)) && !case.answers().await {
+            return Ok(None);
+        }
         let turn = case.turn().await?;
         let refused = |refusal| {
             self.refused.store(true, Ordering::Relaxed);
             refusal
         };
+        case.alone(self).await.map_err(refused)?;
         let mut decided = self.decide(&mut case).await.map_err(refused)?;
         let rest = case.lane.state().rested.map_or(Duration::ZERO, |at| REST.saturating_sub(at.elapsed()));
         if !rest.is_zero() {
@@ -408,6 +416,12 @@ impl Case<'_> {
         }
         state.seen = Some(seen.clone());
         seen
+    }
+
+    /// Whether this host's own member is up.
+    async fn answers(&mut self) -> bool {
+        let target = Target::host(&self.host);
+        self.look().await.find(&target).is_some_and(|member| member.condition != quorate_etcd::Condition::Down)
     }
 
     fn may(&self, claims: &Claims, seen: &Observation) -> Result<Verdict, quorate_etcd::Refusal> {

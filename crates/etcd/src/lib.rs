@@ -29,6 +29,7 @@ pub mod observation;
 pub mod observe;
 pub mod ops;
 pub mod peer_http;
+pub mod plan;
 pub mod quorum;
 pub mod rbac;
 pub mod refusal;

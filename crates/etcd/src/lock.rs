@@ -133,6 +133,24 @@ impl Drop for Lock {
     }
 }
 
+/// Takes the lock `key` from an owner who is known to be dead: ends its lease. Whoever holds it by now under another
+/// name keeps it.
+pub async fn evict(
+    endpoints: &[Endpoint],
+    access: &Access,
+    key: &str,
+    owner: &str,
+) -> Result<(), EtcdError> {
+    let client = Box::pin(any_voter(endpoints, access)).await?;
+    match client.get(key.as_bytes(), Read::Linearizable).await? {
+        Some(kv) if kv.value == owner.as_bytes() => match kv.lease {
+            Some(lease) => client.lease_revoke(lease).await.map(drop),
+            None => client.delete(key.as_bytes()).await.map(drop),
+        },
+        _ => Ok(()),
+    }
+}
+
 /// A client of the first member that completes a linearizable read.
 pub async fn any_voter(endpoints: &[Endpoint], access: &Access) -> Result<MemberClient, EtcdError> {
     let mut last = EtcdError::Local("no endpoint is known".to_owned());

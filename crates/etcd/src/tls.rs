@@ -57,6 +57,17 @@ impl fmt::Debug for ClientIdentity {
     }
 }
 
+/// The common name of a certificate's subject: to etcd with authentication on, its user.
+pub fn common_name(cert_pem: &[u8]) -> Option<String> {
+    let der = CertificateDer::from_pem_slice(cert_pem).ok()?;
+    // a common name is OID 2.5.4.3 and a string; the issuer's comes first, so the last one is the subject's
+    let oid = [0x06, 0x03, 0x55, 0x04, 0x03];
+    let at = der.windows(oid.len()).rposition(|window| window == oid)? + oid.len();
+    let length = usize::from(*der.get(at + 1)?);
+    let name = der.get(at + 2..at + 2 + length)?;
+    String::from_utf8(name.to_vec()).ok()
+}
+
 impl ClientIdentity {
     /// Trust `ca_pem` (one or more certificates) and present `cert_pem` with `key_pem`
     /// (PKCS#8, SEC1 or PKCS#1).

@@ -35,15 +35,6 @@ const INCLUDE_ROLE: &[Param] = &[
     Param::new("apply", Kind::Dict).doc("Keywords for every task of it."),
 ];
 
-const CA: Param =
-    Param::str("ca").doc("File of the controller with the certificates that sign the cluster's.");
-const CERT: Param = Param::str("cert").doc("File of the controller with the operator's certificate.");
-const KEY: Param = Param::str("key").doc("File of the controller with its private key.");
-
-const MEMBERS: Param = Param::new("members", Kind::Dict)
-    .required()
-    .doc("Host name to `name`, `address`, `endpoint` and `peer` of its member, in the order of the cluster.");
-
 /// Actions without a table in the helper.
 pub(super) static ACTIONS: &[Spec] = &[
     action("add_host", "Add a host to the inventory of this run", &[
@@ -62,41 +53,6 @@ pub(super) static ACTIONS: &[Spec] = &[
         Param::str("var").doc("The variable, by name. Not together with `msg`."),
         Param::int("verbosity").default_int(0).doc("Only with at least so many `-v`."),
     ]),
-    action("etcd_guard", "Ask whether members of an etcd cluster may be taken away, and open the gate for it", &[
-        Param::str("step").required().choices(&["purge", "stop", "restart"]).doc("What is about to happen."),
-        Param::list("hosts", Kind::Str).required().doc("The hosts it happens to."),
-        MEMBERS,
-        CA,
-        CERT,
-        KEY,
-    ])
-    .collection("quorate")
-    .world(),
-    action("etcd_health", "Wait until members of an etcd cluster are healthy", &[
-        MEMBERS,
-        Param::int("count").doc("How many started members the cluster must have."),
-        Param::str("expect").choices(&["voters", "learner"]).doc("What they must be: voters that read linearizably, or at least learners."),
-        Param::int("timeout").default_int(60).doc("Seconds to wait."),
-        CA,
-        CERT,
-        KEY,
-    ])
-    .collection("quorate")
-    .world(),
-    action("etcd_info", "Tell what an etcd cluster says of itself", &[MEMBERS, CA, CERT, KEY])
-        .collection("quorate")
-        .world(),
-    action("etcd_live", "Tell whether a host carries a live member of etcd, one at rest, or what one left behind", &[
-        Param::str("endpoint").required().doc("Its URL for clients."),
-        Param::str("peer").required().doc("Its URL for other members."),
-        Param::str("unit").default_str("etcd").doc("Its systemd unit."),
-        Param::path("data").required().doc("Its data directory."),
-        CA,
-        CERT,
-        KEY,
-    ])
-    .collection("quorate")
-    .world(),
     action("fail", "Fail with a message", &[
         Param::str("msg").default_str("Failed as requested from task").doc("The message."),
     ]),

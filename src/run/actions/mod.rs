@@ -3,7 +3,7 @@
 //! One family a file. Adding an action is one line in [`ACTIONS`].
 
 mod control;
-mod etcd;
+pub mod etcd;
 mod files;
 mod remote;
 
@@ -62,10 +62,23 @@ pub const ACTIONS: &[&str] = &[
     "async_status",
     "copy",
     "debug",
+    "etcd_alarm",
+    "etcd_auth",
+    "etcd_compact",
+    "etcd_defrag",
     "etcd_guard",
     "etcd_health",
     "etcd_info",
+    "etcd_key",
+    "etcd_leader",
     "etcd_live",
+    "etcd_lock",
+    "etcd_member",
+    "etcd_plan",
+    "etcd_restore",
+    "etcd_role",
+    "etcd_snapshot",
+    "etcd_user",
     "fail",
     "fetch",
     "gather_facts",
@@ -175,7 +188,7 @@ pub async fn run(call: &ActionCall<'_>) -> ActionResult {
         "gather_facts" => remote::gather_facts(call).await,
         "package" => remote::package(call).await,
         "service" => remote::service(call).await,
-        "etcd_live" | "etcd_info" | "etcd_health" | "etcd_guard" => etcd::run(call).await,
+        module if etcd::SPECS.iter().any(|spec| spec.name == module) => etcd::run(call).await,
         "shell" if call.args.contains_key("expand_argument_vars") => {
             Err(Failure::action("Unsupported parameters for (shell) module: expand_argument_vars"))
         }

@@ -3,6 +3,7 @@
 use super::{ActionCall, ActionResult};
 use crate::connect::{Blob, Link, RunError};
 use crate::run::task::{Failure, connection_failure, number};
+use crate::vars::render;
 use quorate_agent::protocol::{AsyncSpec, Job};
 use quorate_value::{Dict, Value, dict, str_of};
 use std::sync::Arc;
@@ -34,6 +35,12 @@ fn job(call: &ActionCall<'_>, name: &str, args: Dict) -> Job {
     }
 }
 
+/// Runs a module of the helper on the host, now and in check mode too: for questions, and for what checks by itself.
+pub(super) async fn module_now(call: &ActionCall<'_>, name: &str, args: Dict) -> Result<Dict, Failure> {
+    let job = Job { check: false, ..job(call, name, args) };
+    link(call).await?.run(job, Vec::new(), None).await.map_err(|e| run_failure(call, e))
+}
+
 /// Runs a module on the host; `async` included.
 pub(super) async fn module(
     call: &ActionCall<'_>,
@@ -45,7 +52,9 @@ pub(super) async fn module(
     let (mut job, mut blobs) = (job(call, name, args), blobs);
     if quorate_agent::modules::find(name).is_none() {
         let Some(path) = library_file(call, short) else {
-            return Err(Failure::action(format!("The module {short} was not found.")));
+            let mut failure = Failure::action(format!("Quorate does not have the module {short}."));
+            failure.help = Some("write the task with modules that `quorate doc -l` lists, or skip it with `when`".into());
+            return Err(failure);
         };
         let (program, blob) = foreign(call, short, &path)?;
         let given = std::mem::replace(&mut job.args, program);
@@ -116,7 +125,7 @@ fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<
         Failure::action(format!("could not read {}: {}", path.display(), crate::playbook::plain_io(&e)))
     })?;
     if let Ok(text) = std::str::from_utf8(&bytes) {
-        let python = ["ansible.module_utils", "#<<INCLUDE_ANSIBLE_MODULE_COMMON>>", "AnsibleModule("];
+        let python = ["ansible.module_utils", "ansible.plugins.action", "#<<INCLUDE_ANSIBLE_MODULE_COMMON>>", "AnsibleModule("];
         if python.iter().any(|sign| text.contains(sign)) {
             let mut failure = Failure::action(format!(
                 "the module {name} ({}) is written in Python with Ansible's libraries, which hosts do not get from Quorate",
@@ -215,7 +224,7 @@ fn fact(call: &ActionCall<'_>, name: &str) -> Option<String> {
 pub(super) async fn package(call: &ActionCall<'_>) -> ActionResult {
     let mut args = call.args.clone();
     let wanted = args.remove("use").map(|v| str_of(&v)).filter(|v| v != "auto");
-    let manager = match wanted.or_else(|| fact(call, "pkg_mgr")) {
+    let manager = match wanted.or_else(|| used(call, "ansible_package_use")).or_else(|| fact(call, "pkg_mgr")) {
         Some(manager) => manager,
         None => {
             let setup = dict! {"gather_subset" => Value::list([Value::from("!all"), Value::from("!min"), Value::from("pkg_mgr")]), "filter" => "ansible_pkg_mgr"};
@@ -242,11 +251,19 @@ pub(super) async fn package(call: &ActionCall<'_>) -> ActionResult {
     Ok((result, Vec::new()))
 }
 
+/// What a variable chooses in place of `use`.
+fn used(call: &ActionCall<'_>, name: &str) -> Option<String> {
+    let value = render::value(call.scope, &call.scope.lookup(name)?).ok()?;
+    Some(str_of(&value)).filter(|text| !text.is_empty() && text != "auto")
+}
+
 /// `service`: systemd where it runs, the rest otherwise.
 pub(super) async fn service(call: &ActionCall<'_>) -> ActionResult {
     let mut args = call.args.clone();
     let wanted = args.get("use").map(str_of).filter(|v| v != "auto" && !v.is_empty());
-    let manager = wanted.or_else(|| fact(call, "service_mgr"));
+    let manager = wanted
+        .or_else(|| used(call, "ansible_service_mgr_use"))
+        .or_else(|| fact(call, "service_mgr"));
     if manager.as_deref() == Some("systemd") {
         for unused in ["use", "pattern", "runlevel", "sleep", "arguments", "args"] {
             args.remove(unused);

@@ -53,6 +53,8 @@ pub(crate) struct Cluster {
     pub(crate) spec: ClusterSpec,
     /// The unit on the host that was asked about.
     pub(crate) unit: String,
+    /// Where that host's data is, as far as the inventory tells: of a role of ours, or of a package.
+    pub(crate) data: Vec<String>,
     /// What the inventory allows.
     pub(crate) policy: Policy,
     /// How to log in.
@@ -75,6 +77,11 @@ impl Cluster {
         members.sort_by(|(a, x), (b, y)| (a, &x.host).cmp(&(b, &y.host)));
         Some(Cluster {
             unit: text(&scope, "etcd_unit").filter(|unit| !unit.is_empty()).unwrap_or_else(|| "etcd".into()),
+            data: text(&scope, "etcd_data")
+                .filter(|path| path.starts_with('/'))
+                .into_iter()
+                .chain(["/data/etcd".into(), "/var/lib/etcd".into()])
+                .collect(),
             policy: policy(ground, &scope),
             pki: pki(&scope),
             spec: ClusterSpec { name, members: members.into_iter().map(|(_, member)| member).collect() },

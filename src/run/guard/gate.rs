@@ -69,6 +69,12 @@ impl Guard {
             }
         };
         lane.state().seen = Some(seen.clone());
+        if !call.check && answer.is_ok() && !self.holds(cluster.name()).await {
+            let endpoints = super::lease::endpoints(&reach.spec, &seen);
+            self.alone(call, cluster.name(), &reach.access, &endpoints, &seen).await.inspect_err(|_| {
+                self.refused.store(true, Ordering::Relaxed);
+            })?;
+        }
         let answer = answer.map_err(|why| {
             self.refused.store(true, Ordering::Relaxed);
             Refusal::new(&why, reach.trouble.as_deref())

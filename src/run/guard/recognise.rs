@@ -6,7 +6,8 @@
 //! costs a comparison of strings.
 
 pub(super) use super::shell::Kind;
-use super::shell::{self, Deed, Subject};
+use super::shell::{self, Deed};
+pub(super) use super::shell::Subject;
 use crate::run::actions::ActionCall;
 use quorate_value::{Dict, Value, str_of};
 
@@ -26,6 +27,11 @@ fn of_module(module: &str, args: &Dict) -> Vec<Deed> {
     match module {
         "service" | "systemd" | "systemd_service" | "sysvinit" => service(args),
         "command" | "shell" | "raw" => command(args),
+        "package" | "apt" | "yum" | "dnf" | "dnf5" | "apk" => package(args),
+        "file" if args.get("state").map(str_of).as_deref() == Some("absent") => {
+            let path = ["path", "dest", "name"].iter().find_map(|name| args.get(*name)).map(str_of);
+            path.map(|path| vec![Deed::path(&path)]).unwrap_or_default()
+        }
         // waits until the host is back
         "reboot" => vec![Deed { loose: false, ..Deed::host(Kind::Restart) }],
         _ => Vec::new(),
@@ -51,6 +57,21 @@ fn service(args: &Dict) -> Vec<Deed> {
     }
 }
 
+/// Removing the package stops the service.
+fn package(args: &Dict) -> Vec<Deed> {
+    let state = args.get("state").map(str_of);
+    if !matches!(state.as_deref(), Some("absent" | "removed" | "purged")) {
+        return Vec::new();
+    }
+    let names = match ["name", "pkg", "package"].iter().find_map(|name| args.get(*name)) {
+        Some(Value::List(items)) => items.iter().map(str_of).collect(),
+        Some(one) => vec![str_of(one)],
+        None => return Vec::new(),
+    };
+    let hit = names.iter().flat_map(|name| name.split(',')).any(|name| shell::is_server_package(name.trim()));
+    if hit { vec![Deed::unit(Kind::Stop, "etcd")] } else { Vec::new() }
+}
+
 fn command(args: &Dict) -> Vec<Deed> {
     if let Some(Value::List(argv)) = args.get("argv") {
         return shell::scan_words(&argv.iter().map(str_of).collect::<Vec<_>>());
@@ -71,9 +92,9 @@ fn script(call: &ActionCall<'_>) -> Option<String> {
 }
 
 /// All deeds taken together, as far as they concern this unit or its host.
-pub(super) fn concerning(deeds: &[Deed], unit: &str) -> Option<Deed> {
+pub(super) fn concerning(deeds: &[Deed], unit: &str, data: &[String]) -> Option<Deed> {
     let mut all: Option<Deed> = None;
-    for deed in deeds.iter().filter(|deed| is_about(deed, unit)) {
+    for deed in deeds.iter().filter(|deed| is_about(deed, unit, data)) {
         all = Some(match all {
             None => deed.clone(),
             // stopped and then started again: a restart, taken together
@@ -87,11 +108,24 @@ pub(super) fn concerning(deeds: &[Deed], unit: &str) -> Option<Deed> {
     all
 }
 
-fn is_about(deed: &Deed, unit: &str) -> bool {
+fn is_about(deed: &Deed, unit: &str, data: &[String]) -> bool {
     match &deed.subject {
         Subject::Host => true,
         Subject::Unit(named) => is_member_unit(named, unit),
+        Subject::Path(path) => data.iter().any(|dir| holds(path, dir)),
     }
+}
+
+/// Whether deleting a path takes a member's data: the directory itself, one above it, or what etcd keeps in it.
+fn holds(path: &str, data: &str) -> bool {
+    let parts = |path: &str| -> Vec<String> {
+        path.split('/').filter(|part| !matches!(*part, "" | "." | "*")).map(str::to_owned).collect()
+    };
+    let (path, data) = (parts(path), parts(data));
+    let inside = path.len() > data.len()
+        && path.starts_with(&data)
+        && matches!(path[data.len()].as_str(), "member" | "{*,.*}" | "mem*");
+    data.starts_with(&path) || inside
 }
 
 /// `etcd`, `etcd.service`, `etcd@a`, `etcd*`, and whatever `etcd_unit` says.
@@ -110,7 +144,7 @@ mod tests {
     use quorate_value::dict;
 
     fn kind(module: &str, args: Dict, unit: &str) -> Option<(Kind, bool)> {
-        concerning(&of_module(module, &args), unit).map(|deed| (deed.kind, deed.loose))
+        concerning(&of_module(module, &args), unit, &["/data/etcd".into()]).map(|deed| (deed.kind, deed.loose))
     }
 
     #[test]
@@ -143,6 +177,18 @@ mod tests {
             ("command",         raw("uptime"),                                               None),
             ("reboot",          Dict::new(),                                                 Some((Kind::Restart, false))),
             ("copy",            dict! {"dest" => "/etc/etcd/etcd.conf"},                     None),
+            ("apt",             dict! {"name" => "etcd-server", "state" => "absent"},        Some((Kind::Stop, false))),
+            ("package",         dict! {"name" => "curl, etcd", "state" => "absent"},         Some((Kind::Stop, false))),
+            ("apt",             dict! {"name" => "etcd-client", "state" => "absent"},        None),
+            ("apt",             dict! {"name" => "etcd-server", "state" => "present"},       None),
+            ("file",            dict! {"path" => "/data/etcd", "state" => "absent"},         Some((Kind::Stop, false))),
+            ("file",            dict! {"path" => "/data", "state" => "absent"},              Some((Kind::Stop, false))),
+            ("file",            dict! {"path" => "/data/etcd/member", "state" => "absent"},  Some((Kind::Stop, false))),
+            ("file",            dict! {"path" => "/data/etcd/old.log", "state" => "absent"}, None),
+            ("file",            dict! {"path" => "/data/etcd2", "state" => "absent"},        None),
+            ("file",            dict! {"path" => "/data/etcd", "state" => "directory"},      None),
+            ("shell",           raw("rm -rf /data/etcd/*"),                                  Some((Kind::Stop, false))),
+            ("shell",           raw("rm -rf /tmp/build"),                                    None),
         ];
         for (module, args, expected) in cases {
             assert_eq!(kind(module, args.clone(), "etcd"), expected, "{module} {args:?}");
@@ -160,8 +206,8 @@ mod tests {
     #[test]
     fn a_host_that_goes_takes_the_unit_along() {
         let both = of_module("shell", &dict! {"_raw_params" => "systemctl restart etcd; reboot"});
-        assert_eq!(concerning(&both, "etcd").map(|deed| deed.subject), Some(Subject::Host));
+        assert_eq!(concerning(&both, "etcd", &[]).map(|deed| deed.subject), Some(Subject::Host));
         let later = of_module("command", &dict! {"_raw_params" => "shutdown -r +5"});
-        assert!(concerning(&later, "etcd").is_some_and(|deed| deed.later));
+        assert!(concerning(&later, "etcd", &[]).is_some_and(|deed| deed.later));
     }
 }

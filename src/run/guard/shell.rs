@@ -27,6 +27,8 @@ pub(crate) enum Subject {
     Unit(String),
     /// The host.
     Host,
+    /// A path that goes away with everything below it.
+    Path(String),
 }
 
 /// One command that matters.
@@ -50,6 +52,21 @@ impl Deed {
     pub(crate) fn host(kind: Kind) -> Self {
         Deed { kind, subject: Subject::Host, loose: true, later: false }
     }
+}
+
+impl Deed {
+    /// Everything below a path is lost, a member that runs on it included.
+    pub(crate) fn path(path: &str) -> Self {
+        Deed { kind: Kind::Stop, subject: Subject::Path(path.to_owned()), loose: false, later: false }
+    }
+}
+
+/// Packages whose removal stops the service.
+pub(crate) fn is_server_package(name: &str) -> bool {
+    // `etcd=3.5`, `etcd:amd64`, `etcd-3.5.1-1.x86_64`, `etcd*`
+    let stem = name.split(['=', ':', '*', '?']).next().unwrap_or(name);
+    matches!(stem, "etcd" | "etcd-server")
+        || stem.strip_prefix("etcd-").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// How deep quotes in quotes are followed.
@@ -76,7 +93,8 @@ pub(crate) fn scan_words(words: &[String]) -> Vec<Deed> {
 
 /// Most commands are none of ours: a look for substrings settles it.
 fn may_matter(text: &str) -> bool {
-    const SIGNS: [&str; 8] = ["etcd", "systemctl", "reboot", "shutdown", "poweroff", "halt", "init", "kexec"];
+    const SIGNS: [&str; 9] =
+        ["etcd", "systemctl", "reboot", "shutdown", "poweroff", "halt", "init", "kexec", "rm"];
     SIGNS.iter().any(|sign| text.contains(sign))
 }
 
@@ -288,6 +306,11 @@ fn command(words: &[String], mentions: bool, depth: usize, deeds: &mut Vec<Deed>
                 deeds.push(Deed::host(if restarts { Kind::Restart } else { Kind::Stop }));
             }
         }
+        "rm" => remove(rest, deeds),
+        "apt" | "apt-get" | "aptitude" | "dpkg" | "yum" | "dnf" | "dnf5" | "microdnf" | "rpm" | "apk" | "zypper" => {
+            packages(base(first), rest, deeds);
+        }
+        "podman" | "docker" | "nerdctl" | "crictl" => container(rest, deeds),
         "shutdown" => shutdown(rest, deeds),
         "init" | "telinit" => match rest.first().map(String::as_str) {
             Some("0" | "1") => deeds.push(Deed::host(Kind::Stop)),
@@ -391,6 +414,50 @@ fn systemctl(words: &[String], mentions: bool, deeds: &mut Vec<Deed>) {
         // a variable: in a text that speaks of etcd it may be etcd
         let unit = if unit.contains('$') && mentions { "etcd" } else { unit };
         deeds.push(Deed { loose, ..Deed::unit(kind, unit) });
+    }
+}
+
+/// `rm -r PATH…`: what is deleted with everything below it.
+fn remove(words: &[String], deeds: &mut Vec<Deed>) {
+    let recursive = words.iter().any(|word| {
+        word == "--recursive" || (word.starts_with('-') && !word.starts_with("--") && word.contains(['r', 'R']))
+    });
+    if recursive {
+        deeds.extend(words.iter().filter(|word| word.starts_with('/')).map(|path| Deed::path(path)));
+    }
+}
+
+fn packages(tool: &str, words: &[String], deeds: &mut Vec<Deed>) {
+    let removes = match tool {
+        "dpkg" => words.iter().any(|word| matches!(word.as_str(), "-r" | "-P" | "--remove" | "--purge")),
+        "rpm" => words.iter().any(|word| matches!(word.as_str(), "-e" | "--erase")),
+        _ => words.iter().find(|word| !word.starts_with('-')).is_some_and(|verb| {
+            matches!(verb.as_str(), "remove" | "purge" | "autoremove" | "autopurge" | "erase" | "del" | "rm")
+        }),
+    };
+    let pretends =
+        words.iter().any(|word| matches!(word.as_str(), "-s" | "--simulate" | "--dry-run" | "--assumeno" | "--test"));
+    if removes && !pretends && words.iter().any(|word| is_server_package(word)) {
+        deeds.push(Deed::unit(Kind::Stop, "etcd"));
+    }
+}
+
+/// `podman stop etcd` and the like.
+fn container(words: &[String], deeds: &mut Vec<Deed>) {
+    let mut names = words.iter().filter(|word| !word.starts_with('-')).map(String::as_str);
+    let mut verb = names.next();
+    if verb == Some("container") {
+        verb = names.next();
+    }
+    let kind = match verb {
+        Some("stop" | "rm" | "pause") => Kind::Stop,
+        Some("kill") => Kind::Kill,
+        Some("restart") => Kind::Restart,
+        Some("start") => Kind::Start,
+        _ => return,
+    };
+    if names.any(|name| name == "etcd" || name.starts_with("etcd-") || name.starts_with("etcd_")) {
+        deeds.push(Deed::unit(kind, "etcd"));
     }
 }
 

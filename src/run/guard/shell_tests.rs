@@ -12,6 +12,7 @@ fn told(deeds: &[Deed]) -> String {
         let (subject, early) = match &deed.subject {
             Subject::Unit(unit) => (unit.as_str(), if deed.loose { "~" } else { "" }),
             Subject::Host => ("host", ""),
+            Subject::Path(path) => (path.as_str(), ""),
         };
         format!("{kind} {subject}{early}{}", if deed.later { "!" } else { "" })
     };
@@ -43,6 +44,13 @@ const CASES: &[(&str, &str)] = &[
     ("shutdown -h",                                         "stop host!"),
     ("systemctl poweroff",                                  "stop host"),
     ("init 6",                                              "restart host"),
+    ("apt-get -y purge etcd-server",                        "stop etcd"),
+    ("apt remove etcd",                                     "stop etcd"),
+    ("dnf erase -y etcd-3.5.9-1.fc38.x86_64",               "stop etcd"),
+    ("dpkg -P etcd",                                        "stop etcd"),
+    ("rm -rf /var/lib/etcd /tmp/x",                         "stop /var/lib/etcd, stop /tmp/x"),
+    ("podman stop -t 5 etcd",                               "stop etcd"),
+    ("docker restart etcd-1",                               "restart etcd"),
     // in company
     ("cd /tmp && systemctl stop etcd; rm -rf x; systemctl start etcd", "stop etcd, start etcd"),
     ("true || systemctl restart etcd",                      "restart etcd"),
@@ -57,6 +65,11 @@ const CASES: &[(&str, &str)] = &[
     ("for u in etcd patroni; do systemctl restart $u; done", "restart etcd"),
     ("echo `reboot`",                                       "restart host"),
     // not ours to stop
+    ("apt-get install etcd",                                ""),
+    ("apt-get remove etcd-client",                          ""),
+    ("apt-get -s remove etcd",                              ""),
+    ("rm /var/lib/etcd/x",                                  ""),
+    ("podman logs etcd",                                    ""),
     ("systemctl start etcd",                                "start etcd"),
     ("systemctl reload etcd",                               ""),
     ("systemctl status etcd",                               ""),

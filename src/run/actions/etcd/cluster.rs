@@ -1,25 +1,23 @@
 //! `etcd_info`, `etcd_health` and `etcd_guard`: a cluster, seen from the controller.
 
-use super::{choice, ground, known, members, whole_number};
+use super::session::Session;
 use crate::report::Event;
 use crate::run::actions::ActionCall;
 use crate::run::guard::cluster::Cluster;
-use crate::run::guard::reach::{Reach, answered};
+use crate::run::guard::reach::answered;
 use crate::run::guard::{Plan, Refusal};
 use crate::run::task::Failure;
 use quorate_etcd::{Condition, Observation, Role, SeenMember, Target};
-use quorate_value::{Dict, Value, dict, str_of};
+use quorate_value::{Dict, Value, dict};
 use std::time::{Duration, Instant};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(300);
 
 pub(super) async fn info(call: &ActionCall<'_>) -> Result<Dict, Failure> {
-    known(call, &["ca", "cert", "key", "members"])?;
-    let cluster = members(call)?;
-    let mut reach = Reach::new(&ground(call), &cluster, None);
-    let seen = reach.look().await;
-    Ok(told(&cluster, &seen, reach.trouble.as_deref()))
+    let mut session = Session::open(call).await?;
+    let seen = session.look().await;
+    Ok(told(&session.cluster, &seen, session.reach.trouble.as_deref()))
 }
 
 /// What was seen, as both modules return it.
@@ -33,6 +31,8 @@ fn told(cluster: &Cluster, seen: &Observation, trouble: Option<&str>) -> Dict {
             "peer_urls" => list(&member.peer_urls), "client_urls" => list(&member.client_urls),
             "learner" => member.role == Role::Learner, "started" => !member.name.is_empty(),
             "healthy" => member.role == Role::Voter && member.condition == Condition::Healthy,
+            "host" => member.host.as_deref().unwrap_or_default(), "condition" => member.condition.to_string(),
+            "leader" => seen.leader == Some(id), "status" => status(member),
         }))
     };
     // a list that only peer ports told is nobody's answer
@@ -47,8 +47,34 @@ fn told(cluster: &Cluster, seen: &Observation, trouble: Option<&str>) -> Dict {
     dict! {
         "changed" => false, "live" => live, "cluster_id" => cluster_id, "cluster_ids" => Value::list(ids),
         "leader" => seen.leader.filter(|_| live).map(|id| id.to_string()).unwrap_or_default(),
-        "members" => Value::list(listed), "why" => why.iter().map(Value::from).collect::<Value>(),
+        "members" => Value::list(listed), "quorum" => seen.commits(), "alarms" => alarms(seen), "why" => why.iter().map(Value::from).collect::<Value>(),
     }
+}
+
+/// What a member says of itself; empty where it does not answer.
+fn status(member: &SeenMember) -> Value {
+    let Some(status) = &member.status else { return Value::from(Dict::new()) };
+    Value::from(dict! {
+        "version" => &status.version, "revision" => status.revision, "raft_term" => status.raft_term as i64,
+        "raft_index" => status.raft_index as i64, "raft_applied" => status.raft_applied as i64,
+        "lag" => member.lag.map(|lag| lag as i64), "db_size" => status.db_size as i64,
+        "db_in_use" => status.db_in_use as i64, "errors" => status.errors.iter().map(Value::from).collect::<Value>(),
+    })
+}
+
+/// `NOSPACE on 10.0.0.1`, …
+fn alarms(seen: &Observation) -> Value {
+    use quorate_etcd::observation::Alarm;
+    let on = |id| {
+        let member = seen.members.iter().find(|member| member.id == Some(id));
+        member.map_or_else(|| id.to_string(), SeenMember::label)
+    };
+    let word = |alarm: &Alarm| match alarm {
+        Alarm::NoSpace => "NOSPACE",
+        Alarm::Corrupt => "CORRUPT",
+    };
+    let each = seen.alarms.iter().flat_map(|(id, all)| all.iter().map(move |alarm| (*id, alarm)));
+    each.map(|(id, alarm)| Value::from(format!("{} on {}", word(alarm), on(id)))).collect()
 }
 
 fn say(seen: &Observation, host: &str) -> String {
@@ -71,20 +97,15 @@ enum Expect {
 }
 
 pub(super) async fn health(call: &ActionCall<'_>) -> Result<Dict, Failure> {
-    known(call, &["ca", "cert", "count", "expect", "key", "members", "timeout"])?;
-    let cluster = members(call)?;
-    let expect = choice(
-        call,
-        "expect",
-        Some(Expect::Voters),
-        &[("voters", Expect::Voters), ("learner", Expect::Learner)],
-    )?;
-    let count = whole_number(call, "count")?;
-    let timeout = Duration::from_secs(whole_number(call, "timeout")?.unwrap_or(60));
+    let session = Session::open(call).await?;
+    let args = &session.args;
+    let expect = if args.text("expect") == "learner" { Expect::Learner } else { Expect::Voters };
+    let count = args.int("count").map(|count| count.max(0) as u64);
+    let timeout = Duration::from_secs(args.int("timeout").unwrap_or(60).max(0) as u64);
     if call.check {
         return Ok(dict! {"changed" => false, "skipped" => true});
     }
-    let mut reach = Reach::new(&ground(call), &cluster, None);
+    let Session { cluster, mut reach, .. } = session;
     let began = Instant::now();
     let mut next = Duration::from_secs(5);
     loop {
@@ -152,27 +173,20 @@ fn lacks(cluster: &Cluster, seen: &Observation, expect: Expect, count: Option<u6
 }
 
 pub(super) async fn guard(call: &ActionCall<'_>) -> Result<Dict, Failure> {
-    known(call, &["ca", "cert", "hosts", "key", "members", "step"])?;
-    let cluster = members(call)?;
-    let plan = choice(
-        call,
-        "step",
-        None,
-        &[("purge", Plan::Purge), ("stop", Plan::Stop), ("restart", Plan::Restart)],
-    )?;
-    let hosts: Vec<String> = match call.args.get("hosts") {
-        Some(Value::List(hosts)) => hosts.iter().map(str_of).collect(),
-        Some(Value::Str(text)) => {
-            text.split(',').map(|host| host.trim().to_owned()).filter(|host| !host.is_empty()).collect()
-        }
-        _ => return Err(Failure::action("missing required arguments: hosts")),
+    let session = Session::open(call).await?;
+    let (args, cluster) = (&session.args, &session.cluster);
+    let plan = match args.text("step") {
+        "purge" => Plan::Purge,
+        "stop" => Plan::Stop,
+        _ => Plan::Restart,
     };
+    let hosts = args.strings("hosts");
     if let Some(stranger) =
         hosts.iter().find(|host| !cluster.spec.members.iter().any(|member| member.host == **host))
     {
         return Err(Failure::action(format!("hosts: {stranger} is not among the members")));
     }
-    call.run.guard.question(call, &cluster, plan, &hosts).await.map_err(|refusal| {
+    call.run.guard.question(call, cluster, plan, &hosts).await.map_err(|refusal| {
         call.run.tell(Event::Refused { text: refusal.text.clone() });
         Refusal::into_failure(refusal)
     })

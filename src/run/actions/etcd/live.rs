@@ -3,7 +3,7 @@
 //! Four questions, asked at once: the client port, the peer port, the unit, and the processes that have the data open.
 //! The host answers the last two itself. What cannot be asked counts as "may be there".
 
-use super::{endpoint, ground, known, pki, required, shown};
+use super::{checked, endpoint, ground, pki, required, shown};
 use crate::run::actions::{ActionCall, remote};
 use crate::run::guard::reach::{Through, access, identity};
 use crate::run::task::Failure;
@@ -13,7 +13,7 @@ use quorate_etcd::{Access, Endpoint, EtcdError, MemberClient, peer_http};
 use quorate_value::{Dict, Value, dict, str_of};
 
 pub(super) async fn live(call: &ActionCall<'_>) -> Result<Dict, Failure> {
-    known(call, &["ca", "cert", "data", "endpoint", "key", "peer", "unit"])?;
+    checked(call)?;
     let client = endpoint("endpoint", &required(call, "endpoint")?)?;
     let peer = endpoint("peer", &required(call, "peer")?)?;
     let data = required(call, "data")?;
