@@ -107,6 +107,20 @@ impl Diag {
             Severity::Warning => Level::WARNING,
         };
         let source = source_of(self.span.file);
+        if source.is_none() && !colour {
+            // without a place there is no margin to draw
+            let word = if self.severity == Severity::Error { "error" } else { "warning" };
+            let mut text = format!("{word}[{}]: {}", self.code, self.message);
+            for (_, label) in &self.related {
+                text.push_str(&format!("\n  = note: {label}"));
+            }
+            for (word, words) in
+                self.notes.iter().map(|note| ("note", note)).chain(self.help.iter().map(|help| ("help", help)))
+            {
+                text.push_str(&format!("\n  = {word}: {words}"));
+            }
+            return text;
+        }
         let path = source.as_ref().map(|s| short_path(&s.path)).unwrap_or_default();
         let title = level.primary_title(self.message.as_str()).id(self.code);
         let mut group = Group::with_title(title);

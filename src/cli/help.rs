@@ -66,6 +66,10 @@ const CODES: &[Code] = &[
     ("E0300", "The inventory does not exist.", "Check -i, and `inventory` in ansible.cfg. As `ansible-playbook`, this would only be a warning."),
     ("E0301", "-e got neither name=value nor @file.", "A file needs an @ in front."),
     ("E0302", "A pattern means no host.", "Take the name that is suggested; `quorate inventory --graph` shows what there is."),
+    ("E0310", "-t or --skip-tags names a tag that no task has.", "Take the name that is suggested; --list-tags lists them."),
+    ("E0311", "-e sets a variable that nothing in the playbook, its roles, templates and inventory reads.", "Take the name that is suggested, or leave it out."),
+    ("E0312", "--start-at-task names a task that is not there.", "Take the name that is suggested; --list-tasks lists them."),
+    ("W0310", "The inventory sets a variable that nothing reads, and a name that is read is one slip away.", "Correct the name."),
     ("G0101", "What is known of the cluster is too old to decide on.", "Nothing: it is read again by itself. If it stays, its members answer slowly."),
     ("G0102", "The step would leave the cluster without a quorum.", "Bring back the members that are down first; the message names them."),
     ("G0103", "The cluster has no leader at the moment.", "Wait for the election; if none ends, look at the members' logs."),
@@ -99,6 +103,7 @@ pub(super) const HELP: &str =
   quorate vault                 encrypted files and strings          ansible-vault
   quorate doc [NAME]            the reference of what is built in    ansible-doc
   quorate config                settings, and who said so            ansible-config
+  quorate graph PLAYBOOK        what comes before what, and why
   quorate lab up|ssh|down|…     boot the hosts of an inventory as real machines on this computer
   quorate help COMMAND|CODE     help on a command, or on the code of a message
 
@@ -106,7 +111,7 @@ Called by the names on the right (links to this program), a command has Ansible'
 
 /// Every command, for `did you mean`.
 pub(super) const COMMANDS: &[&str] =
-    &["play", "run", "inventory", "vault", "doc", "config", "lab", "help", "version"];
+    &["play", "run", "inventory", "vault", "doc", "config", "graph", "lab", "help", "version"];
 
 /// Runs `quorate help`; gives its exit status.
 pub(super) fn main(args: &[String]) -> u8 {

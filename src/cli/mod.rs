@@ -2,9 +2,11 @@
 
 pub mod adhoc;
 pub mod ask;
+mod closed;
 pub mod common;
 mod config;
 mod doc;
+mod graph;
 mod help;
 pub mod inventory;
 pub mod lab;
@@ -91,6 +93,7 @@ fn command(words: &[String]) -> u8 {
         Some("vault") => vault::main(rest, false),
         Some("doc") => doc::main(rest, false),
         Some("config") => config::main(rest, false),
+        Some("graph") => graph::main(rest),
         Some("lab") => lab::main(rest),
         Some("help") => help::main(rest),
         Some("-h" | "--help") => help::main(&[]),

@@ -194,8 +194,7 @@ fn slips(args: &Args, ground: &Ground, books: &[Playbook], ansible: bool) -> Res
     if lenient {
         // names of hosts get Ansible's own words where they are used
         for diag in errors.iter().filter(|diag| diag.code != "E0302") {
-            let help = diag.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
-            display::warning(&format!("{}{help}", diag.one_line()));
+            display::warning(&diag.one_line());
         }
         return Ok(());
     }

@@ -80,12 +80,20 @@ impl Step {
 
     /// The name as written, or the module; with the role in front, as output shows it. May hold templates.
     pub fn title(&self) -> String {
-        let name = self.task.name.as_ref().map_or_else(|| self.task.action.name.as_str(), Str::as_str);
-        let name = if self.task.name.is_none() { short_name(name) } else { name };
+        let name = self.given_name().unwrap_or(self.task.action.written.as_str());
         match &self.context.role {
             Some(role) => format!("{} : {name}", role.role.name),
             None => name.to_owned(),
         }
+    }
+
+    /// What lists of tasks call it: without a name of its own it has no role in front.
+    pub fn listed(&self) -> String {
+        if self.given_name().is_some() { self.title() } else { self.task.action.written.as_str().to_owned() }
+    }
+
+    fn given_name(&self) -> Option<&str> {
+        self.task.name.as_ref().map(Str::as_str).filter(|name| !name.is_empty())
     }
 
     /// The folder of the file it is written in.

@@ -13,6 +13,7 @@ fn cluster(hosts: &[&str]) -> Cluster {
         peer: Endpoint::new(Scheme::Https, host, 2380),
     };
     Cluster {
+        data: Vec::new(),
         spec: ClusterSpec { name: "etcd".into(), members: hosts.iter().map(member).collect() },
         unit: "etcd".into(),
         policy: Policy::default(),

@@ -1,0 +1,421 @@
+//! The closed world: names on the command line and in the inventory that nothing answers to.
+//!
+//! In: playbooks as loaded, the inventory, what the command line says. Out: what is certainly a slip, with the nearest
+//! name; before any host is touched. By Ansible's names (and with `--lenient`) the same are warnings.
+//!
+//! **Invariant:** right before strict. A name that stands anywhere in what the playbooks can read passes; where an
+//! include or a role has a name that is only known while running, everything beside the playbook counts as readable.
+//!
+//! Not here: unknown modules, keywords and roles (the loader refuses them).
+
+use super::common::Ground;
+use crate::diag::Diag;
+use crate::plan::{Node, TagFilter};
+use crate::playbook::{Entry, Play};
+use crate::run::{Playbook, Run, Runner};
+use crate::vars::{PlayVars, collect_roles};
+use quorate_inventory::split_pattern;
+use quorate_value::{Span, Value, str_of};
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Words that no playbook names and that mean something all the same.
+const TAGS: [&str; 5] = ["all", "always", "never", "tagged", "untagged"];
+/// How many files, and how big ones, are looked through.
+const MOST_FILES: usize = 20_000;
+const MOST_BYTES: u64 = 1 << 20;
+
+/// What was asked for.
+pub(super) struct Asked<'a> {
+    /// `-t` and `--skip-tags`.
+    pub tags: &'a [String],
+    /// `--start-at-task`.
+    pub start_at: Option<&'a str>,
+    /// `-l`, as its parts.
+    pub limit: &'a [String],
+}
+
+/// Looks for slips. Errors stop the run where Quorate's own manners hold; warnings never do.
+pub(super) fn check(ground: &Ground, run: &Arc<Run>, books: &[Playbook], asked: &Asked) -> Vec<Diag> {
+    let world = World::read(ground, run, books);
+    let mut found = Vec::new();
+    world.tags(asked.tags, &mut found);
+    world.start_at(asked.start_at, &mut found);
+    world.limit(ground, asked.limit, &mut found);
+    world.hosts(ground, books, &mut found);
+    world.extra(ground, &mut found);
+    world.inventory(ground, &mut found);
+    found
+}
+
+/// Everything that the playbooks can read.
+struct World {
+    words: HashSet<String>,
+    text: String,
+    tags: BTreeSet<String>,
+    tasks: BTreeSet<String>,
+    /// Includes or roles whose names are only known while running.
+    open: bool,
+    /// Hosts or groups come while running.
+    grows: bool,
+}
+
+impl World {
+    fn read(ground: &Ground, run: &Arc<Run>, books: &[Playbook]) -> World {
+        let runner = Runner::new(run.clone(), TagFilter::new(&[], &[]), None, None);
+        let mut world = World {
+            words: HashSet::new(),
+            text: String::new(),
+            tags: BTreeSet::new(),
+            tasks: BTreeSet::new(),
+            open: false,
+            grows: false,
+        };
+        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
+        let mut files: BTreeSet<PathBuf> = BTreeSet::new();
+        for book in books {
+            files.insert(PathBuf::from(&book.path));
+            for play in &book.plays {
+                let vars = Arc::new(PlayVars::new(play));
+                world.tags.extend(play.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                let steps = runner.outline(play, &vars, &Arc::from("localhost"));
+                for slot in &steps {
+                    if let Node::Step(step) = &slot.node {
+                        world.tags.extend(step.tags.iter().cloned());
+                        world.tasks.insert(step.title());
+                        world.tasks.extend(step.task.name.iter().map(|name| name.as_str().to_owned()));
+                        world.notice(step.module(), &step.task.action.args);
+                    }
+                }
+                for entries in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks, &play.handlers] {
+                    let mut roles = Vec::new();
+                    collect_roles(entries, &mut roles);
+                    folders.extend(roles.iter().map(|role| role.role.path.clone()));
+                    for role in &roles {
+                        world.entries(&role.handlers);
+                    }
+                    world.entries(entries);
+                }
+                world.play(play);
+                for name in ["tasks", "templates", "vars", "handlers"] {
+                    folders.insert(vars.dir.join(name));
+                }
+            }
+        }
+        if world.open {
+            // what comes in may come from anywhere
+            folders.insert(ground.shared.options.playbook_dir.clone());
+            folders.extend(ground.shared.loader().paths().roles.iter().cloned());
+        }
+        // whatever was read so far (the inventory's own files are looked at by value, below)
+        let inventories: Vec<PathBuf> =
+            ground.shared.options.sources.iter().map(|source| PathBuf::from(source.as_str())).collect();
+        for path in quorate_value::sources() {
+            let of_inventory = inventories.iter().any(|source| path.path.starts_with(source))
+                || path.path.components().any(|part| {
+                    matches!(part.as_os_str().to_str(), Some("group_vars" | "host_vars"))
+                });
+            if !of_inventory {
+                world.add(&path.text);
+            }
+        }
+        let mut budget = MOST_FILES;
+        for path in files {
+            world.file(&path);
+        }
+        for folder in folders {
+            world.folder(&folder, &mut budget, 0);
+        }
+        world.values(ground);
+        world
+    }
+
+    /// Values (not names) of the inventory are read by templates.
+    fn values(&mut self, ground: &Ground) {
+        let mut values = Vec::new();
+        {
+            let inventory = ground.shared.inventory();
+            for host in inventory.hosts() {
+                values.extend(inventory.host(host).vars().iter().map(|(_, value, _)| value.clone()));
+            }
+            for group in inventory.groups() {
+                values.extend(inventory.group(group).vars().iter().map(|(_, value, _)| value.clone()));
+            }
+        }
+        values.extend(ground.shared.extra.values().cloned());
+        for value in &values {
+            crate::plan::graph::words(value, &mut |word| {
+                self.words.insert(word.to_owned());
+            });
+        }
+    }
+
+    fn play(&mut self, play: &Play) {
+        for value in play.vars.values().chain(&play.vars_files).chain([&play.hosts]) {
+            crate::plan::graph::words(value, &mut |word| {
+                self.words.insert(word.to_owned());
+            });
+        }
+        self.open |= play.vars_files.iter().any(|value| str_of(value).contains("{{"));
+    }
+
+    fn entries(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            match entry {
+                Entry::Task(task) => {
+                    self.notice(crate::playbook::short_name(task.action.name.as_str()), &task.action.args);
+                    self.tags.extend(task.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                }
+                Entry::Block(block) => {
+                    self.tags.extend(block.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                    for part in [&block.body, &block.rescue, &block.always] {
+                        self.entries(part);
+                    }
+                }
+                Entry::Role(role) => {
+                    self.tags.extend(role.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                    self.entries(&role.tasks);
+                }
+            }
+        }
+    }
+
+    fn notice(&mut self, module: &str, args: &Value) {
+        match module {
+            "include_tasks" | "include_role" | "include_vars" => self.open = true,
+            "add_host" | "group_by" => self.grows = true,
+            "meta" if str_of(args).contains("refresh_inventory") => self.grows = true,
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, text: &str) {
+        for word in text.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
+            if !word.is_empty() && !self.words.contains(word) {
+                self.words.insert(word.to_owned());
+            }
+        }
+        self.text.push_str(text);
+        self.text.push('\n');
+    }
+
+    fn file(&mut self, path: &Path) {
+        if std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES)
+            && let Ok(text) = std::fs::read_to_string(path)
+        {
+            self.add(&text);
+        }
+    }
+
+    fn folder(&mut self, path: &Path, budget: &mut usize, depth: usize) {
+        let Ok(entries) = std::fs::read_dir(path) else { return };
+        for entry in entries.flatten() {
+            if *budget == 0 || depth > 12 {
+                return;
+            }
+            *budget -= 1;
+            let name = entry.file_name();
+            let kind = entry.file_type();
+            if name.to_string_lossy().starts_with('.') {
+                continue;
+            }
+            match kind {
+                Ok(kind) if kind.is_dir() => self.folder(&entry.path(), budget, depth + 1),
+                Ok(kind) if kind.is_file() => self.file(&entry.path()),
+                _ => {}
+            }
+        }
+    }
+
+    fn tags(&self, asked: &[String], found: &mut Vec<Diag>) {
+        for tag in asked {
+            if TAGS.contains(&tag.as_str()) || self.tags.contains(tag) {
+                continue;
+            }
+            // a tag that is a template, or one in a file that is only read while running
+            let templated = self.tags.iter().any(|known| known.contains("{{"));
+            if templated || (self.open && self.stands(tag)) {
+                continue;
+            }
+            found.push(
+                Diag::error("E0310", format!("no task has the tag `{tag}`"))
+                    .did_you_mean(tag, self.tags.iter())
+                    .note("`--list-tags` lists the tags that there are"),
+            );
+        }
+    }
+
+    fn stands(&self, name: &str) -> bool {
+        self.words.contains(name)
+            || (name.contains(|c: char| !(c.is_alphanumeric() || c == '_')) && self.text.contains(name))
+    }
+
+    fn start_at(&self, name: Option<&str>, found: &mut Vec<Diag>) {
+        let Some(name) = name else { return };
+        let known = self.tasks.contains(name)
+            || self.tasks.iter().any(|task| quorate_agent::system::glob::fnmatch(task, name))
+            || self.tasks.iter().any(|task| task.contains("{{"))
+            || (self.open && self.text.contains(name));
+        if !known {
+            found.push(
+                Diag::error("E0312", format!("there is no task `{name}` to start at"))
+                    .did_you_mean(name, self.tasks.iter())
+                    .note("`--list-tasks` lists the tasks that there are"),
+            );
+        }
+    }
+
+    fn limit(&self, ground: &Ground, parts: &[String], found: &mut Vec<Diag>) {
+        if self.grows {
+            return;
+        }
+        let inventory = ground.shared.inventory();
+        for part in parts.iter().flat_map(|part| split_pattern(part)) {
+            if part.starts_with('@') {
+                continue;
+            }
+            let plain = part.trim_start_matches(['!', '&']);
+            for nearest in unmatched(&inventory, plain) {
+                found.push(nobody(&format!("-l: there is no host or group `{plain}`"), nearest, Span::default()));
+            }
+        }
+    }
+
+    /// `hosts` of plays. A group that is not there may be meant so (an optional part of a site), so only what looks like
+    /// a slip is one: a near name exists, or no play at all has hosts.
+    fn hosts(&self, ground: &Ground, books: &[Playbook], found: &mut Vec<Diag>) {
+        if self.grows {
+            return;
+        }
+        let inventory = ground.shared.inventory();
+        let mut diags = Vec::new();
+        let mut somebody = false;
+        for play in books.iter().flat_map(|book| &book.plays) {
+            let patterns: Vec<String> = match &play.hosts {
+                Value::List(items) => items.iter().map(str_of).collect(),
+                one => vec![str_of(one)],
+            };
+            if patterns.iter().any(|pattern| pattern.contains("{{")) {
+                somebody = true;
+                continue;
+            }
+            for part in patterns.iter().flat_map(|pattern| split_pattern(pattern)) {
+                let plain = part.trim_start_matches(['!', '&']);
+                let missing = unmatched(&inventory, plain);
+                somebody |= missing.is_empty() && !part.starts_with('!');
+                for nearest in missing {
+                    let sure = !nearest.is_empty();
+                    let message = format!("there is no host or group `{plain}` in the inventory");
+                    diags.push((sure, nobody(&message, nearest, play.hosts_span).label("of this play")));
+                }
+            }
+        }
+        found.extend(diags.into_iter().filter(|(sure, _)| *sure || !somebody).map(|(_, diag)| diag));
+    }
+
+    fn extra(&self, ground: &Ground, found: &mut Vec<Diag>) {
+        for name in ground.shared.extra.keys().filter_map(|key| key.as_str()) {
+            if name.starts_with("ansible_") || self.words.contains(name) {
+                continue;
+            }
+            let known = self.words.iter().filter(|word| word.contains('_') || word.len() > 4);
+            found.push(
+                Diag::error("E0311", format!("-e: nothing in this playbook reads `{name}`"))
+                    .did_you_mean(name, known.collect::<BTreeSet<_>>()),
+            );
+        }
+    }
+
+    /// Variables of the inventory that nothing reads and that are one slip of a finger away from one that is read.
+    fn inventory(&self, ground: &Ground, found: &mut Vec<Diag>) {
+        let mut seen = HashSet::new();
+        let inventory = ground.shared.inventory();
+        let of_hosts = inventory.hosts().map(|id| inventory.host(id).vars());
+        let of_groups = inventory.groups().map(|id| inventory.group(id).vars());
+        for (key, _, span) in of_hosts.chain(of_groups).flat_map(|vars| vars.iter()) {
+            let Some(name) = key.as_str() else { continue };
+            if name.len() < 5 || name.starts_with("ansible_") || self.words.contains(name) {
+                continue;
+            }
+            if !seen.insert(name.to_owned()) {
+                continue;
+            }
+            let near = self.words.iter().filter(|word| one_slip(name, word)).min();
+            if let Some(near) = near {
+                found.push(
+                    Diag::warning("W0310", format!("nothing in this playbook reads `{name}`"))
+                        .at(span)
+                        .label("set here")
+                        .help(format!("did you mean `{near}`?")),
+                );
+            }
+        }
+    }
+}
+
+fn nobody(message: &str, nearest: Vec<String>, span: Span) -> Diag {
+    let diag = Diag::error("E0302", message).at(span);
+    match nearest.as_slice() {
+        [] => diag.note("`quorate inventory --graph` shows the hosts and groups that there are"),
+        [near] => diag.help(format!("did you mean `{near}`?")),
+        several => diag.help(format!("the nearest are {}", several.join(", "))),
+    }
+}
+
+/// For each part of a pattern that means nobody: what looks like it.
+fn unmatched(inventory: &quorate_inventory::Inventory, pattern: &str) -> Vec<Vec<String>> {
+    inventory
+        .select(pattern)
+        .warnings
+        .into_iter()
+        .filter_map(|warning| match warning {
+            quorate_inventory::Warning::NoMatch { nearest, .. } => Some(nearest),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whether two names differ by one letter, or by two neighbours that changed places.
+fn one_slip(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > 1 {
+        return false;
+    }
+    let same = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+    let (x, y) = (&a[same..], &b[same..]);
+    match (x, y) {
+        ([], []) => false,
+        _ if x.len() > y.len() => x[1..] == *y,
+        _ if x.len() < y.len() => *x == y[1..],
+        ([_, rest @ ..], [_, other @ ..]) => {
+            // a digit more or less is another thing, not a slip: etcd1 and etcd2
+            let digits = x[0].is_ascii_digit() && y[0].is_ascii_digit();
+            let swapped = x.len() > 1 && x[0] == y[1] && x[1] == y[0] && x[2..] == y[2..];
+            (rest == other && !digits) || swapped
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_slip;
+
+    #[test]
+    fn slips() {
+        for (a, b, expected) in [
+            ("etcd_safegaurd", "etcd_safeguard", true),
+            ("etcd_inti", "etcd_init", true),
+            ("etcd_ini", "etcd_init", true),
+            ("etcd_initt", "etcd_init", true),
+            ("etcd_xnit", "etcd_init", true),
+            ("etcd_init", "etcd_init", false),
+            ("etcd_1", "etcd_2", false),
+            ("etcd_data", "etcd_port", false),
+        ] {
+            assert_eq!(one_slip(a, b), expected, "{a} {b}");
+            assert_eq!(one_slip(b, a), expected, "{b} {a}");
+        }
+    }
+}
