@@ -5,13 +5,14 @@
 //! **Invariant:** a host starts a step only when every host of the batch has come to the last gate in front of it.
 
 use super::Run;
+use super::debugger::{self, Decision};
 use super::cursor::{Cursor, Fate, Health, step_at};
 use super::expand;
 use super::outbox::Outbox;
 use super::task::{self, Done, Effect, registered, shown};
 use crate::diag::Diag;
 use crate::plan::program::implicit_step;
-use crate::plan::{Context, Gate, Node, Program, Slot, Step, StepId, TagFilter, flatten, gates};
+use crate::plan::{Context, Node, PlayGraph, Program, Slot, Step, StepId, TagFilter, flatten, gates};
 use crate::playbook::{Kw, Play, Task};
 use crate::report::{Counts, Event, Outcome, Recap, Status};
 use crate::vars::{PlayVars, TaskScope, render};
@@ -51,7 +52,7 @@ pub(super) enum Message {
 pub(super) struct Batch {
     pub(super) vars: Arc<PlayVars>,
     pub(super) program: Program,
-    gates: Vec<Option<Gate>>,
+    graph: PlayGraph,
     rules: crate::plan::gates::GateRules,
     hosts: Vec<Cursor>,
     handlers: Vec<Arc<Step>>,
@@ -69,6 +70,8 @@ pub(super) struct Batch {
     max_fail: Option<f64>,
     last_free: Option<StepId>,
     stop: bool,
+    /// Failures of every task go to the debugger.
+    debugs: bool,
     pub(super) base: Context,
 }
 
@@ -146,7 +149,10 @@ impl Runner {
             Diag::error("E0200", format!("the hosts of this play cannot be told: {e}")).at(play.hosts_span)
         })?;
         let inventory = self.run.shared.inventory();
-        let selection = inventory.select_value(&pattern, self.limit.as_ref());
+        // a play about those around the limited host: who is told that a member came or went
+        let everybody = play.vars.get("quorate_beyond_limit").and_then(Value::to_bool_loose) == Some(true);
+        let limit = self.limit.as_ref().filter(|_| !everybody);
+        let selection = inventory.select_value(&pattern, limit);
         for warning in &selection.warnings {
             self.run.tell(Event::Warning(warning.to_string()));
         }
@@ -199,16 +205,7 @@ impl Runner {
         let nobody: Arc<str> = Arc::from("localhost");
         let scope = TaskScope::new(&self.run.shared, &vars, &nobody, None);
         let (hosts, matched) = self.hosts_of(play, &scope)?;
-        let name = play.name.as_ref().map_or_else(
-            || match &play.hosts {
-                Value::List(items) => items.iter().map(str_of).collect::<Vec<_>>().join(","),
-                other => str_of(other),
-            },
-            |name| {
-                render::value(&scope, &Value::Str(name.clone()))
-                    .map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v))
-            },
-        );
+        let name = name_of(play, &scope);
         let check = play
             .keywords
             .get(Kw::CheckMode)
@@ -272,9 +269,9 @@ impl Runner {
                 break;
             }
             let Some(message) = receiver.recv().await else { break };
-            self.receive(&mut batch, message)?;
+            self.receive(&mut batch, message, &sender)?;
             while let Ok(message) = receiver.try_recv() {
-                self.receive(&mut batch, message)?;
+                self.receive(&mut batch, message, &sender)?;
             }
         }
         self.tell_up_to(&mut batch, usize::MAX);
@@ -357,11 +354,90 @@ impl Runner {
             keywords.set(Kw::AnyErrorsFatal, Value::Bool(true));
         }
         let base = Context { keywords: Arc::new(keywords), ..Context::default() };
-        let render_tags = self.tag_renderer(vars, &names[0]);
-        let lay = |entries: &[crate::playbook::Entry]| flatten(entries, &base, &self.tags, &render_tags);
+        let (program, handler_slots) = self.lay_out(play, vars, &base, &scope)?;
+        let strategy = match &play.strategy {
+            Some(value) => str_of(
+                &render::value(&scope, value)
+                    .map_err(|e| Diag::error("E0203", e.to_string()).at(play.span))?,
+            ),
+            None => settings.text("DEFAULT_STRATEGY").to_owned(),
+        };
+        let short = strategy.rsplit('.').next().unwrap_or(&strategy);
+        let free = match short {
+            "linear" | "debug" => false,
+            "free" | "host_pinned" => true,
+            // other people's plug-ins that only make things faster
+            "mitogen_linear" => false,
+            "mitogen_free" | "mitogen_host_pinned" => true,
+            other => {
+                return Err(Diag::error("E0203", format!("Invalid play strategy specified: {other}"))
+                    .at(play.strategy.as_ref().map_or(play.span, |v| task::span_of(v, play.span)))
+                    .did_you_mean(other, ["linear", "free", "host_pinned", "debug"]));
+            }
+        };
+        let max_fail =
+            match &play.max_fail_percentage {
+                None => None,
+                Some(value) => {
+                    let value = render::value(&scope, value)
+                        .map_err(|e| Diag::error("E0204", e.to_string()).at(play.span))?;
+                    let text = str_of(&value);
+                    Some(text.trim().trim_end_matches('%').parse::<f64>().map_err(|_| {
+                        Diag::error("E0204", format!("`{text}` is no percentage")).at(play.span)
+                    })?)
+                }
+            };
+        let force_handlers = match &play.force_handlers {
+            Some(value) => value.to_bool_loose().unwrap_or(false),
+            None => self.run.shared.options.force_handlers || settings.flag("DEFAULT_FORCE_HANDLERS"),
+        };
+        let rules = crate::plan::gates::GateRules {
+            all: crate::environment("QUORATE_GATES").as_deref() == Some("all")
+                || super::debugger::possible(&self.run, &strategy, &program),
+            none: free,
+            counts_failures: max_fail.is_some(),
+            tainted: self.tainted(vars, names),
+        };
+        let mut batch = Batch {
+            vars: vars.clone(),
+            graph: PlayGraph::new(&program, &gates(&program, &rules, &super::actions::reach_is_host)),
+            program,
+            rules,
+            hosts: names.iter().cloned().map(Cursor::new).collect(),
+            handlers: Vec::new(),
+            handler_slots,
+            handler_of: HashMap::new(),
+            outbox: Outbox::default(),
+            expansions: Vec::new(),
+            in_flight: 0,
+            in_step: HashMap::new(),
+            once: HashSet::new(),
+            told: HashSet::new(),
+            force_handlers,
+            free,
+            max_fail,
+            last_free: None,
+            stop: false,
+            debugs: super::debugger::everywhere(&self.run, &strategy),
+            base,
+        };
+        index_handlers(&mut batch);
+        Ok(batch)
+    }
+
+    /// A play as its program, and its handlers.
+    fn lay_out(
+        &self,
+        play: &Play,
+        vars: &Arc<PlayVars>,
+        base: &Context,
+        scope: &TaskScope,
+    ) -> Result<(Program, Program), Diag> {
+        let render_tags = self.tag_renderer(vars, &scope.host);
+        let lay = |entries: &[crate::playbook::Entry]| flatten(entries, base, &self.tags, &render_tags);
         let mut program: Program = Vec::new();
         let flush = || Slot { node: Node::Flush, only: None };
-        if let Some(step) = self.facts_step(play, &base, &scope)? {
+        if let Some(step) = self.facts_step(play, base, scope)? {
             program.push(Slot { node: Node::Step(step), only: None });
         }
         program.extend(lay(&play.pre_tasks));
@@ -405,72 +481,7 @@ impl Runner {
             }
         }
         handler_slots.extend(flatten(&play.handlers, &handler_context, &self.tags, &render_tags));
-        let strategy = match &play.strategy {
-            Some(value) => str_of(
-                &render::value(&scope, value)
-                    .map_err(|e| Diag::error("E0203", e.to_string()).at(play.span))?,
-            ),
-            None => settings.text("DEFAULT_STRATEGY").to_owned(),
-        };
-        let short = strategy.rsplit('.').next().unwrap_or(&strategy);
-        let free = match short {
-            "linear" | "debug" => false,
-            "free" | "host_pinned" => true,
-            // other people's plug-ins that only make things faster
-            "mitogen_linear" => false,
-            "mitogen_free" | "mitogen_host_pinned" => true,
-            other => {
-                return Err(Diag::error("E0203", format!("Invalid play strategy specified: {other}"))
-                    .at(play.strategy.as_ref().map_or(play.span, |v| task::span_of(v, play.span)))
-                    .did_you_mean(other, ["linear", "free", "host_pinned", "debug"]));
-            }
-        };
-        let max_fail =
-            match &play.max_fail_percentage {
-                None => None,
-                Some(value) => {
-                    let value = render::value(&scope, value)
-                        .map_err(|e| Diag::error("E0204", e.to_string()).at(play.span))?;
-                    let text = str_of(&value);
-                    Some(text.trim().trim_end_matches('%').parse::<f64>().map_err(|_| {
-                        Diag::error("E0204", format!("`{text}` is no percentage")).at(play.span)
-                    })?)
-                }
-            };
-        let force_handlers = match &play.force_handlers {
-            Some(value) => value.to_bool_loose().unwrap_or(false),
-            None => self.run.shared.options.force_handlers || settings.flag("DEFAULT_FORCE_HANDLERS"),
-        };
-        let rules = crate::plan::gates::GateRules {
-            all: crate::environment("QUORATE_GATES").as_deref() == Some("all"),
-            none: free,
-            counts_failures: max_fail.is_some(),
-            tainted: self.tainted(vars, names),
-        };
-        let mut batch = Batch {
-            vars: vars.clone(),
-            gates: gates(&program, &rules, &super::actions::reach_is_host),
-            program,
-            rules,
-            hosts: names.iter().cloned().map(Cursor::new).collect(),
-            handlers: Vec::new(),
-            handler_slots,
-            handler_of: HashMap::new(),
-            outbox: Outbox::default(),
-            expansions: Vec::new(),
-            in_flight: 0,
-            in_step: HashMap::new(),
-            once: HashSet::new(),
-            told: HashSet::new(),
-            force_handlers,
-            free,
-            max_fail,
-            last_free: None,
-            stop: false,
-            base,
-        };
-        index_handlers(&mut batch);
-        Ok(batch)
+        Ok((program, handler_slots))
     }
 
     pub(super) fn tag_renderer(
@@ -579,6 +590,27 @@ impl Runner {
         }
         let task = Task::plain("Gathering Facts", "ansible.builtin.gather_facts", args, play.span);
         Ok(Some(implicit_step(task, &Arc::new(base.clone()), tags)))
+    }
+
+    /// The graph of a play, with reasons; dynamic includes are one step each, for nobody knows yet what they bring.
+    pub fn graph(&self, play: &Play, vars: &Arc<PlayVars>, hosts: &[Arc<str>]) -> Result<PlayGraph, Diag> {
+        let host = hosts.first().cloned().unwrap_or_else(|| Arc::from("localhost"));
+        let scope = TaskScope::new(&self.run.shared, vars, &host, None);
+        let base = Context { keywords: Arc::new(play.keywords.clone()), ..Context::default() };
+        let (program, handlers) = self.lay_out(play, vars, &base, &scope)?;
+        let strategy = play.strategy.as_ref().map(str_of).unwrap_or_default();
+        let rules = crate::plan::gates::GateRules {
+            all: crate::environment("QUORATE_GATES").as_deref() == Some("all"),
+            none: strategy.ends_with("free") || strategy.ends_with("host_pinned"),
+            counts_failures: play.max_fail_percentage.is_some(),
+            tainted: self.tainted(vars, hosts),
+        };
+        let gates = gates(&program, &rules, &super::actions::reach_is_host);
+        let handlers: Vec<Arc<Step>> = handlers
+            .iter()
+            .filter_map(|slot| if let Node::Step(step) = &slot.node { Some(step.clone()) } else { None })
+            .collect();
+        Ok(PlayGraph::new(&program, &gates).explain(&handlers))
     }
 
     /// The tasks of a play as they would be laid out, for `--list-tasks` and `--list-tags`.
@@ -827,13 +859,7 @@ impl Runner {
         }
         let forks = self.run.shared.options.forks.max(1);
         let lowest_at = lowest(batch).unwrap_or(usize::MAX);
-        let next_gate = batch
-            .gates
-            .iter()
-            .enumerate()
-            .skip(lowest_at.saturating_add(1))
-            .find(|(_, gate)| gate.is_some())
-            .map_or(usize::MAX, |(i, _)| i);
+        let next_gate = batch.graph.next_gate(lowest_at).unwrap_or(usize::MAX);
         let mut ready: Vec<(usize, usize)> = (0..batch.hosts.len())
             .filter(|i| {
                 let host = &batch.hosts[*i];
@@ -929,6 +955,16 @@ impl Runner {
         }
     }
 
+    /// The name of a step as output shows it.
+    fn title_of(&self, scope: &TaskScope, step: &Step) -> String {
+        let Some(name) = step.task.name.as_ref().filter(|name| name.is_template()) else {
+            return step.title();
+        };
+        let rendered = render::value(scope, &Value::Str(name.clone()))
+            .map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v));
+        step.titled(&rendered)
+    }
+
     /// The banner of a step, once.
     fn announce(&mut self, batch: &mut Batch, step: &Arc<Step>, index: usize) {
         if !batch.told.insert(step.id) {
@@ -936,18 +972,7 @@ impl Runner {
         }
         let name = batch.hosts[index].name.clone();
         let scope = TaskScope::new(&self.run.shared, &batch.vars, &name, Some(step));
-        let written = step.task.name.as_ref().filter(|name| name.is_template());
-        let title = match written {
-            None => step.title(),
-            Some(name) => {
-                let rendered = render::value(&scope, &Value::Str(name.clone()))
-                    .map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v));
-                match &step.context.role {
-                    Some(role) => format!("{} : {rendered}", role.role.name),
-                    None => rendered,
-                }
-            }
-        };
+        let title = self.title_of(&scope, step);
         let check = step
             .keywords
             .get(Kw::CheckMode)
@@ -968,6 +993,7 @@ impl Runner {
         let name = host.name.clone();
         let rescuing = host.rescuing.back().cloned();
         let (run, play, step, sender) = (self.run.clone(), batch.vars.clone(), step.clone(), sender.clone());
+        run.clock.begin(step.id, &name);
         let told = Event::HostStarted { step: step.clone(), host: name.clone() };
         self.tell(batch, step.id, told);
         tokio::spawn(async move {
@@ -982,7 +1008,7 @@ impl Runner {
         });
     }
 
-    fn receive(&mut self, batch: &mut Batch, message: Message) -> Result<(), Diag> {
+    fn receive(&mut self, batch: &mut Batch, message: Message, sender: &Sender) -> Result<(), Diag> {
         match message {
             Message::Event(step, event) => self.tell(batch, step, event),
             Message::Done(index, step, done) => {
@@ -992,12 +1018,47 @@ impl Runner {
                 }
                 batch.hosts[index].busy = false;
                 let name = batch.hosts[index].name.clone();
+                self.run.clock.end(step.id, &name);
                 let once = batch.once.contains(&step.id);
+                match self.debug(batch, &step, &name, &done) {
+                    None => {}
+                    Some(Decision::Continue) => {
+                        self.apply(batch, index, &step, &name, &done, once)?;
+                        self.went(batch, index, &step, &name, *done);
+                        return Ok(());
+                    }
+                    Some(Decision::Redo(step)) => {
+                        self.start(batch, index, &step, sender);
+                        return Ok(());
+                    }
+                    Some(Decision::Quit) => {
+                        self.run.interrupted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        return Ok(());
+                    }
+                }
                 self.apply(batch, index, &step, &name, &done, once)?;
                 self.ended(batch, index, &step, &name, *done);
             }
         }
         Ok(())
+    }
+
+    /// Shows the end of a step to whoever debugs, and asks what to do.
+    fn debug(&mut self, batch: &mut Batch, step: &Arc<Step>, name: &Arc<str>, done: &Done) -> Option<Decision> {
+        if !batch.debugs && step.keywords.get(Kw::Debugger).is_none() {
+            return None;
+        }
+        let scope = TaskScope::new(&self.run.shared, &batch.vars, name, Some(step));
+        if self.run.is_interrupted() || !debugger::wanted(&self.run, &scope, step, done, batch.debugs) {
+            return None;
+        }
+        self.tell_result(batch, step, name, done);
+        let at = position(batch, step.id).unwrap_or(usize::MAX);
+        self.tell_up_to(batch, at);
+        let title = self.title_of(&scope, step);
+        Some(tokio::task::block_in_place(|| {
+            debugger::converse(&self.run, &batch.vars, name, step, &title, done)
+        }))
     }
 
     // ---- results
@@ -1122,6 +1183,11 @@ impl Runner {
 
     /// A step has ended on a host: told, counted, and the host goes where that leads.
     fn ended(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, name: &Arc<str>, done: Done) {
+        self.tell_result(batch, step, name, &done);
+        self.went(batch, index, step, name, done);
+    }
+
+    fn tell_result(&mut self, batch: &mut Batch, step: &Arc<Step>, name: &Arc<str>, done: &Done) {
         let no_log = done.result.get("_ansible_no_log").is_some_and(Value::is_truthy);
         let outcome = Outcome {
             host: name.clone(),
@@ -1136,6 +1202,11 @@ impl Runner {
             let event = Event::Result { step: step.clone(), looped: done.looped, outcome };
             self.tell(batch, step.id, event);
         }
+    }
+
+    /// Counts how a step went, and takes the host where that leads.
+    fn went(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, name: &Arc<str>, done: Done) {
+        let expands = done.effects.iter().any(|effect| matches!(effect, Effect::Expand(_)));
         if let Some(role) = &step.context.role
             && !matches!(done.status, Status::Skipped | Status::Unreachable)
         {
@@ -1176,6 +1247,9 @@ impl Runner {
                 self.lost_somebody(batch, step);
             }
         }
+        if std::mem::take(&mut batch.hosts[index].doomed) && batch.hosts[index].health == Health::Well {
+            share_failure(batch, index);
+        }
         for handler in &done.notify {
             self.notify(batch, index, step, handler);
         }
@@ -1212,12 +1286,9 @@ impl Runner {
         batch.hosts[index]
             .rescuing
             .push_back((failed_task(step), Value::dict(registered(&done.result)).untrusted()));
+        batch.hosts[index].doomed = false; // it has failed by itself
         let fate = batch.hosts[index].fail(&batch.program);
-        let changed = done.result.get("changed").is_some_and(Value::is_truthy);
         let counts = self.count(&name);
-        if changed {
-            counts.changed += 1;
-        }
         match fate {
             Fate::Rescued => counts.rescued += 1,
             Fate::Delayed | Fate::Out => counts.failed += 1,
@@ -1249,6 +1320,7 @@ impl Runner {
     /// `any_errors_fatal` and `max_fail_percentage`: one host's failure may be everybody's.
     fn lost_somebody(&mut self, batch: &mut Batch, step: &Arc<Step>) {
         self.refresh_alive(batch);
+        let once = batch.once.contains(&step.id);
         let first = batch.hosts[0].name.clone();
         let fatal = self.set(batch, step, &first, Kw::AnyErrorsFatal);
         let over = batch.max_fail.is_some_and(|limit| {
@@ -1275,21 +1347,19 @@ impl Runner {
             if over && !fatal {
                 host.leave_blocks();
             }
-            // a host in the middle of a step goes on from there and finds itself failed afterwards
-            if host.busy {
+            // a host that is at this very step ends it first, and finds itself failed afterwards
+            if host.busy || (!once && step_at(&batch.program, host.at) == Some(step.id)) {
+                host.doomed = true;
                 if somebody_out {
                     host.leave_blocks();
                 }
                 continue;
             }
-            host.rescuing.push_back((Value::Null, Value::dict(Dict::new())));
-            if host.fail(&batch.program) == Fate::Out {
-                host.health = Health::Ended;
-            }
+            share_failure(batch, other);
         }
         if batch.stop {
             for host in &mut batch.hosts {
-                if host.health == Health::Well && !host.is_recovering() && !host.busy {
+                if host.health == Health::Well && !host.is_recovering() && !host.doomed {
                     host.health = Health::Ended;
                 }
             }
@@ -1513,6 +1583,16 @@ impl Runner {
     }
 }
 
+/// The name of a play as output shows it: its own, or whom it is for.
+pub(crate) fn name_of(play: &Play, scope: &TaskScope) -> String {
+    let shown = |value: &Value| str_of(&render::value(scope, value).unwrap_or_else(|_| value.clone()));
+    match (&play.name, &play.hosts) {
+        (Some(name), _) if !name.is_empty() => shown(&Value::Str(name.clone())),
+        (_, Value::List(items)) => items.iter().map(shown).collect::<Vec<_>>().join(","),
+        (_, other) => shown(other),
+    }
+}
+
 fn failed_task(step: &Step) -> Value {
     let name = step.task.name.as_ref().map(|n| n.as_str().to_owned()).unwrap_or_default();
     let args = step.task.action.args.clone();
@@ -1521,6 +1601,15 @@ fn failed_task(step: &Step) -> Value {
         "tags" => step.tags.iter().map(Value::from).collect::<Value>(),
     })
     .untrusted()
+}
+
+/// What befell another host befalls this one too: a `rescue` of its own takes over, or it is out.
+fn share_failure(batch: &mut Batch, index: usize) {
+    let host = &mut batch.hosts[index];
+    host.rescuing.push_back((Value::Null, Value::dict(Dict::new())));
+    if host.fail(&batch.program) == Fate::Out {
+        host.health = Health::Ended;
+    }
 }
 
 /// Whether a host still walks: well, or failed with handlers to run.
@@ -1556,7 +1645,8 @@ fn insert(batch: &mut Batch, at: usize, slots: Vec<Slot>) {
             host.at += count;
         }
     }
-    batch.gates = gates(&batch.program, &batch.rules, &super::actions::reach_is_host);
+    let gates = gates(&batch.program, &batch.rules, &super::actions::reach_is_host);
+    batch.graph = PlayGraph::new(&batch.program, &gates);
 }
 
 fn index_handlers(batch: &mut Batch) {

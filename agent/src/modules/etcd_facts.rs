@@ -8,7 +8,7 @@
 use crate::args::Args;
 use crate::module::{Ctx, Failure, Module, Outcome};
 use crate::spec::{Param, Spec};
-use quorate_value::Value;
+use quorate_value::{Value, dict};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +35,8 @@ impl Module for EtcdFacts {
             .with("unit_state", unit_state(ctx, args.text("unit"))?)
             .with("holders", holders(&member, Path::new("/proc")))
             .with("wal", wal(&member.join("wal")))
-            .with("db", exists(&member.join("snap/db"))))
+            .with("db", exists(&member.join("snap/db")))
+            .with("log", log(&member.join("wal"))))
     }
 }
 
@@ -86,6 +87,120 @@ fn holders(member: &Path, proc: &Path) -> Value {
     }
     found.sort_unstable();
     Value::list(found.into_iter().map(Value::from).collect::<Vec<_>>())
+}
+
+/// How far the newest write-ahead log goes: who wrote it, its last term, entry and commit. Null if there is none, or
+/// none that can be read. Good for comparing members that do not run; a running one tells more itself.
+fn log(directory: &Path) -> Value {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Value::Null };
+    let is_log = |path: &PathBuf| path.extension().is_some_and(|end| end == "wal");
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_log).collect();
+    files.sort(); // by number, then by first entry, both of fixed width
+    let Some(newest) = files.pop() else { return Value::Null };
+    let first = newest
+        .file_stem()
+        .and_then(|stem| stem.to_str()?.rsplit_once('-'))
+        .and_then(|(_, first)| u64::from_str_radix(first, 16).ok());
+    let Ok(bytes) = std::fs::read(&newest) else { return Value::Null };
+    let found = Log::read(&bytes, first.unwrap_or(0).saturating_sub(1));
+    Value::from(dict! {
+        "member" => format!("{:x}", found.member), "cluster" => format!("{:x}", found.cluster),
+        "term" => found.term as i64, "index" => found.index as i64, "commit" => found.commit as i64,
+    })
+}
+
+/// What a segment of the log says.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Log {
+    member: u64,
+    cluster: u64,
+    term: u64,
+    index: u64,
+    commit: u64,
+}
+
+impl Log {
+    /// Frames of `length, record, padding` until the preallocated zeros. A frame cut off by a crash ends it.
+    fn read(mut bytes: &[u8], before: u64) -> Self {
+        let mut log = Log { index: before, ..Log::default() };
+        while let Some((head, rest)) = bytes.split_first_chunk::<8>() {
+            let field = u64::from_le_bytes(*head);
+            let length = (field & !(0xff << 56)) as usize;
+            let padding = if field >> 63 == 1 { (field >> 56 & 7) as usize } else { 0 };
+            if length == 0 || rest.len() < length + padding {
+                break;
+            }
+            let record = fields(&rest[..length]);
+            let number = |fields: &[(u64, Part<'_>)], which: u64| {
+                fields.iter().find_map(|(tag, part)| match part {
+                    Part::Number(number) if *tag == which => Some(*number),
+                    _ => None,
+                })
+            };
+            let data = record.iter().find_map(|(tag, part)| match part {
+                Part::Bytes(bytes) if *tag == 3 => Some(fields(bytes)),
+                _ => None,
+            });
+            let data = data.unwrap_or_default();
+            match number(&record, 1).unwrap_or(0) {
+                1 => {
+                    log.member = number(&data, 1).unwrap_or(0);
+                    log.cluster = number(&data, 2).unwrap_or(0);
+                }
+                // an entry may overwrite later ones of an older term
+                2 => {
+                    log.term = log.term.max(number(&data, 2).unwrap_or(0));
+                    log.index = number(&data, 3).unwrap_or(log.index);
+                }
+                3 => {
+                    log.term = log.term.max(number(&data, 1).unwrap_or(0));
+                    log.commit = number(&data, 3).unwrap_or(log.commit);
+                }
+                5 => log.index = log.index.max(number(&data, 1).unwrap_or(0)),
+                _ => {}
+            }
+            bytes = &rest[length + padding..];
+        }
+        log
+    }
+}
+
+/// A field of a protobuf message.
+enum Part<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+/// The fields of a protobuf message, as far as they can be read.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, Part<'_>)> {
+    fn number(bytes: &mut &[u8]) -> Option<u64> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let (first, rest) = bytes.split_first()?;
+            *bytes = rest;
+            value |= u64::from(first & 0x7f) << shift;
+            if first & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+    let mut all = Vec::new();
+    while !bytes.is_empty() {
+        let Some(key) = number(&mut bytes) else { break };
+        let part = match key & 7 {
+            0 => number(&mut bytes).map(Part::Number),
+            2 => number(&mut bytes).and_then(|length| {
+                let (field, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+                bytes = rest;
+                Some(Part::Bytes(field))
+            }),
+            _ => None,
+        };
+        let Some(part) = part else { break };
+        all.push((key >> 3, part));
+    }
+    all
 }
 
 /// Whether there is a write-ahead log.
@@ -140,6 +255,33 @@ mod tests {
         let own = format!("[{}]", std::process::id());
         assert_eq!(to_json(&holders(&member, Path::new("/proc"))), own);
         drop(open);
+    }
+
+    /// A frame around a record of this type with these fields, each a number.
+    fn frame(kind: u8, data: &[(u8, u8)]) -> Vec<u8> {
+        let data: Vec<u8> = data.iter().flat_map(|(tag, number)| [tag << 3, *number]).collect();
+        let mut record = vec![1 << 3, kind, 3 << 3 | 2, data.len() as u8];
+        record.extend(&data);
+        let padding = (8 - record.len() % 8) % 8;
+        let mark = if padding > 0 { (0x80 | padding as u64) << 56 } else { 0 };
+        let mut bytes = (record.len() as u64 | mark).to_le_bytes().to_vec();
+        bytes.extend(&record);
+        bytes.extend(vec![0; padding]);
+        bytes
+    }
+
+    #[test]
+    fn how_far_a_log_goes() {
+        let mut bytes = frame(1, &[(1, 0x11), (2, 0x22)]);
+        bytes.extend(frame(2, &[(2, 3), (3, 7)]));
+        bytes.extend(frame(3, &[(1, 4), (2, 1), (3, 7)]));
+        bytes.extend(frame(2, &[(2, 4), (3, 8)]));
+        let whole = Log { member: 0x11, cluster: 0x22, term: 4, index: 8, commit: 7 };
+        let mut zeros = bytes.clone();
+        zeros.extend(vec![0; 64]);
+        assert_eq!(Log::read(&zeros, 0), whole);
+        assert_eq!(Log::read(&bytes[..bytes.len() - 1], 0).index, 7, "the last frame was cut off");
+        assert_eq!(Log::read(&frame(1, &[(1, 1)]), 99).index, 99, "a segment without entries begins behind the last");
     }
 
     #[test]

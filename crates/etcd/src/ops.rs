@@ -266,16 +266,13 @@ impl MemberClient {
         Ok(disarmed)
     }
 
-    /// Forgets history before `revision`, and waits until the pages are free.
-    pub async fn compact(&self, revision: i64) -> Result<(), EtcdError> {
+    /// Forgets history before `revision`, and waits until the pages are free. Forgotten already is done.
+    pub async fn compact(&self, revision: i64) -> Result<Done, EtcdError> {
         let mut client = self.raw();
         let options = etcd_client::CompactionOptions::new().with_physical();
         let compact = client.compact(revision, Some(options));
         // Scrubbing a large store takes as long as defragmenting it.
-        match self.call("Compact", DEFRAGMENT, compact).await {
-            Err(error) if error.says(&Answer::Compacted) => Ok(()),
-            other => other.map(drop),
-        }
+        done_if(self.call("Compact", DEFRAGMENT, compact).await, &Answer::Compacted)
     }
 
     /// The hash of this member's store up to `revision` (0: its current one).

@@ -334,8 +334,8 @@ async fn what_can_be_done_to_one_member() {
     assert_eq!(seen.alarmed(Alarm::NoSpace), Some(me));
     assert_eq!(client.alarms().await.unwrap(), [(me, Alarm::NoSpace)]);
     let revision = client.status().await.unwrap().revision;
-    client.compact(revision).await.unwrap();
-    client.compact(revision).await.unwrap();
+    assert_eq!(client.compact(revision).await.unwrap(), Done::Now);
+    assert_eq!(client.compact(revision).await.unwrap(), Done::Already);
     client.defragment().await.unwrap();
     assert_eq!(client.disarm(Alarm::NoSpace, None).await.unwrap(), [me]);
     client.put(b"big", b"small", None).await.unwrap();

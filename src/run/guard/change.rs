@@ -26,8 +26,6 @@ pub(crate) struct Change {
     claim: Claim,
     /// What allowed it.
     pub(crate) seen: Observation,
-    /// What people should know of it.
-    pub(crate) notes: Vec<String>,
 }
 
 impl Drop for Change {
@@ -77,7 +75,6 @@ impl Guard {
         let (verdict, seen) = self.decide(&mut case).await.map_err(refused)?;
         let Some(step) = wanted(&seen) else { return Ok(None) };
         let what = step.describe(&seen);
-        let mut notes = Vec::new();
         for note in &verdict.notes {
             if let Note::Overridden(refusal) = note {
                 let text = Refusal::overridden(refusal, case.reach.trouble.as_deref()).text;
@@ -85,7 +82,6 @@ impl Guard {
             } else {
                 case.tell(1, format!("{what}: {note}"));
             }
-            notes.push(note.to_string());
         }
         let holder = format!("{what} ({})", call.step.title());
         case.lane.state().holder = Some(holder.clone());
@@ -98,7 +94,7 @@ impl Guard {
             holder,
         };
         self.desk.held.lock().unwrap_or_else(PoisonError::into_inner).push(claim.clone());
-        Ok(Some(Change { turn, desk: self.desk.clone(), lane: case.lane.clone(), claim, seen, notes }))
+        Ok(Some(Change { turn, desk: self.desk.clone(), lane: case.lane.clone(), claim, seen }))
     }
 
     /// Check mode: says what [`Guard::begin`] would refuse, as far as one look tells.

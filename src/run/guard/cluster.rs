@@ -135,7 +135,7 @@ fn member(scope: &TaskScope, cluster: &str, host: &str) -> (i64, SpecMember) {
 
 /// `etcd_allow_*` of the inventory or `-e`, and the operator's word on the command line.
 pub(crate) fn policy(ground: &Ground, scope: &TaskScope) -> Policy {
-    let flag = |name: &str| value(scope, name).and_then(|value| value.to_bool_loose()).unwrap_or(false);
+    let flag = |name: &str| flag(scope, name);
     let mut policy = Policy {
         allow_outage: flag("etcd_allow_outage"),
         allow_degraded: flag("etcd_allow_degraded"),
@@ -181,6 +181,11 @@ pub(crate) fn text(scope: &TaskScope, name: &str) -> Option<String> {
     value(scope, name)
         .filter(|value| matches!(value, Value::Str(_) | Value::Int(_)))
         .map(|value| str_of(&value))
+}
+
+/// A variable as yes or no; no where it is neither.
+pub(crate) fn flag(scope: &TaskScope, name: &str) -> bool {
+    value(scope, name).and_then(|value| value.to_bool_loose()).unwrap_or(false)
 }
 
 fn expression(scope: &TaskScope, template: &str) -> Option<String> {

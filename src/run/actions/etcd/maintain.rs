@@ -4,6 +4,7 @@ use super::session::{Session, told};
 use crate::run::actions::ActionCall;
 use crate::run::task::Failure;
 use quorate_etcd::observation::Alarm;
+use quorate_etcd::ops::Done;
 use quorate_etcd::settle::Expected;
 use quorate_etcd::{Observation, Role, SeenMember, Step, Timing, wait_settled};
 use quorate_value::{Dict, Value, dict};
@@ -81,13 +82,8 @@ pub(super) async fn compact(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     if call.check {
         return Ok(dict! {"changed" => true, "revision" => revision});
     }
-    // the hash of the store says at which revision it was compacted last, at no cost to anybody but this member
-    let before = client.hash_kv(revision).await.map_or(0, |hash| hash.compact_revision);
-    if before >= revision {
-        return Ok(dict! {"changed" => false, "revision" => before});
-    }
-    client.compact(revision).await.map_err(told)?;
-    Ok(dict! {"changed" => true, "revision" => revision})
+    let done = client.compact(revision).await.map_err(told)?;
+    Ok(dict! {"changed" => done == Done::Now, "revision" => revision})
 }
 
 pub(super) async fn alarm(call: &ActionCall<'_>) -> Result<Dict, Failure> {

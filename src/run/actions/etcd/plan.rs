@@ -2,7 +2,7 @@
 
 use super::session::Session;
 use crate::run::actions::ActionCall;
-use crate::run::guard::cluster::{Ground, text};
+use crate::run::guard::cluster::{Ground, flag};
 use crate::run::task::Failure;
 use quorate_etcd::Condition;
 use quorate_etcd::live::Verdict;
@@ -27,8 +27,7 @@ pub(super) async fn plan(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     }
     let ground: Ground = super::ground(call);
     for member in &session.cluster.spec.members {
-        let learner = text(&ground.scope(&member.host), "etcd_member").is_some_and(|kind| kind == "learner");
-        if learner {
+        if flag(&ground.scope(&member.host), "etcd_learner") {
             wish.learners.push(member.host.clone());
         }
     }
