@@ -131,6 +131,7 @@ pub const KEYS: &[Key] = keys! {
     "INVENTORY_ENABLED"          [("inventory", "enable_plugins")] ["ANSIBLE_INVENTORY_ENABLED"] List "host_list,script,auto,yaml,ini,toml";
     "INVENTORY_ANY_UNPARSED_IS_FAILED" [("inventory", "any_unparsed_is_failed")] ["ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED"] Flag "false";
     "INVENTORY_UNPARSED_IS_FAILED" [("inventory", "unparsed_is_failed")] ["ANSIBLE_INVENTORY_UNPARSED_FAILED"] Flag "false";
+    "TRANSFORM_INVALID_GROUP_CHARS" [("defaults", "force_valid_group_names")] ["ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS"] Text "never";
     "HOST_PATTERN_MISMATCH"      [("inventory", "host_pattern_mismatch")] ["ANSIBLE_HOST_PATTERN_MISMATCH"] Text "warning";
     "ALLOW_BROKEN_CONDITIONALS"  [("defaults", "allow_broken_conditionals")] ["ANSIBLE_ALLOW_BROKEN_CONDITIONALS"] Flag "false";
     "DEPRECATION_WARNINGS"       [("defaults", "deprecation_warnings")] ["ANSIBLE_DEPRECATION_WARNINGS"] Flag "true";

@@ -2,7 +2,7 @@
 
 use crate::connect::Pool;
 use crate::diag::Diag;
-use crate::playbook::{LoadHost, Loader, SearchPaths, short_name};
+use crate::playbook::{LoadHost, Loader, SearchPaths, elsewhere, short_name};
 use crate::report::{Ansible, Event, Manner, Reader as _, display};
 use crate::run::target::CommandLine;
 use crate::run::{Guard, Run};
@@ -101,6 +101,12 @@ pub struct Shape {
     /// Take a member away even though the cluster loses its quorum. Loud, and recorded
     #[arg(long, value_name = "WHAT", help_heading = "Safety")]
     pub override_guard: Option<String>,
+    /// Write what happened as one HTML file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+    /// Write what happens as JSON lines
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub events: Option<PathBuf>,
     /// Ansible's manners: what is probably a slip passes with a warning
     #[arg(long, help_heading = "Safety")]
     pub lenient: bool,
@@ -200,6 +206,12 @@ pub fn ground(
         } else {
             quorate_inventory::HashBehaviour::Replace
         },
+        group_names: match settings.text("TRANSFORM_INVALID_GROUP_CHARS") {
+            "ignore" => quorate_inventory::GroupNames::Ignore,
+            "always" => quorate_inventory::GroupNames::Always,
+            "silently" => quorate_inventory::GroupNames::Silently,
+            _ => quorate_inventory::GroupNames::Never,
+        },
         ..quorate_inventory::Options::default()
     };
     let loaded = Inventory::load(&sources, options);
@@ -218,8 +230,8 @@ pub fn ground(
         }
         if ansible || shape.lenient {
             // the headline was among the warnings already
-            if let Some((_, details)) = text.split_once('\n') {
-                display::err(details);
+            for warning in failure.ansible_warnings() {
+                display::warning(&warning);
             }
         } else {
             return Err(Cannot::start(text));
@@ -524,7 +536,11 @@ impl LoadHost for Host {
                     .iter()
                     .any(|ext| dir.join(format!("{name}{ext}")).is_file())
             });
-            found.then(|| name.to_owned())
+            drop(libraries);
+            found
+                .then(|| name.to_owned())
+                .or_else(|| elsewhere::find(name, collections))
+                .or_else(|| in_collection(&shared.settings.paths("COLLECTIONS_PATHS"), name, collections))
         })
     }
 
@@ -542,6 +558,22 @@ impl LoadHost for Host {
             }
         }
     }
+}
+
+/// The full name of a module that an installed collection has (as Python, so that it can only be listed).
+fn in_collection(roots: &[PathBuf], name: &str, collections: &[String]) -> Option<String> {
+    let full = |name: String| {
+        let mut parts = name.splitn(3, '.');
+        let (namespace, collection, module) = (parts.next()?, parts.next()?, parts.next()?);
+        let file = format!("{}.py", module.replace('.', "/"));
+        let has = roots.iter().any(|root| {
+            let plugins = root.join("ansible_collections").join(namespace).join(collection).join("plugins");
+            ["modules", "action"].iter().any(|kind| plugins.join(kind).join(&file).is_file())
+        });
+        has.then_some(name)
+    };
+    full(name.to_owned())
+        .or_else(|| collections.iter().find_map(|collection| full(format!("{collection}.{name}"))))
 }
 
 /// The full name behind a module's name; nothing where it does not exist here.
@@ -590,8 +622,77 @@ fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
         pool: Pool::new(control, persist),
         guard: Guard::default(),
         interrupted: AtomicU8::new(0),
+        clock: Arc::default(),
         events: Mutex::new(reader),
     })
+}
+
+/// What `--report` and `--events` collect.
+pub struct Recording {
+    record: Arc<Mutex<crate::report::record::RunRecord>>,
+    report: Option<PathBuf>,
+}
+
+/// Lets a recorder read along where `--report` or `--events` ask for it. The files are opened first, so that a run does
+/// not end with nowhere to write.
+pub fn record(run: &Run, shape: &Shape) -> Result<Option<Recording>, Cannot> {
+    if shape.report.is_none() && shape.events.is_none() {
+        return Ok(None);
+    }
+    let create = |path: &PathBuf| {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let mut options = std::fs::OpenOptions::new();
+        // what hosts said is for the operator's eyes
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(path).map_err(|e| Cannot::start(format!("error: cannot write {}: {e}", path.display())))
+    };
+    let lines = shape.events.as_ref().map(&create).transpose()?;
+    drop(shape.report.as_ref().map(&create).transpose()?);
+    let mut recorder = crate::report::record::Recorder::new(run.clock.clone(), lines);
+    let record = recorder.record.clone();
+    let mut events = run.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut before = std::mem::replace(&mut *events, Box::new(|_| ()));
+    *events = Box::new(move |event| {
+        recorder.event(&event);
+        before(event);
+    });
+    Ok(Some(Recording { record, report: shape.report.clone() }))
+}
+
+impl Recording {
+    /// Writes the report.
+    pub fn finish(&self, command: &str) -> Result<(), Cannot> {
+        let Some(path) = &self.report else { return Ok(()) };
+        let record = self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        std::fs::write(path, crate::report::html::page(&record, command))
+            .map_err(|e| Cannot::start(format!("error: cannot write {}: {e}", path.display())))
+    }
+}
+
+impl Shape {
+    /// The flags as a report shows them: values of variables are left out, for some are secrets.
+    pub fn shown(&self) -> String {
+        let mut out = String::new();
+        for source in &self.inventory {
+            out.push_str(&format!(" -i {source}"));
+        }
+        for limit in &self.limit {
+            out.push_str(&format!(" -l {limit}"));
+        }
+        for extra in &self.extra_vars {
+            match extra.split_once('=') {
+                _ if extra.starts_with('@') => out.push_str(&format!(" -e {extra}")),
+                Some((name, _)) if !name.contains(['{', ' ']) => out.push_str(&format!(" -e {name}=…")),
+                _ => out.push_str(" -e …"),
+            }
+        }
+        for (set, flag) in [(self.check, " -C"), (self.diff, " -D"), (self.become_, " -b")] {
+            if set {
+                out.push_str(flag);
+            }
+        }
+        out
+    }
 }
 
 /// `ControlPersist=60s` of the ssh arguments, in seconds.
@@ -645,6 +746,8 @@ pub fn watch_interrupts(run: &Arc<Run>) {
 fn end_children() {
     use rustix::process::{Pid, Signal, kill_process};
     let mut parents = vec![std::process::id()];
+    // the whole tree first: who loses its parent is somebody else's child
+    let mut found = Vec::new();
     while let Some(parent) = parents.pop() {
         let tasks =
             std::fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().filter_map(Result::ok);
@@ -652,11 +755,12 @@ fn end_children() {
             let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
             for pid in text.split_whitespace().filter_map(|word| word.parse::<i32>().ok()) {
                 parents.push(pid.unsigned_abs());
-                if let Some(pid) = Pid::from_raw(pid) {
-                    kill_process(pid, Signal::TERM).ok();
-                }
+                found.extend(Pid::from_raw(pid));
             }
         }
+    }
+    for pid in found {
+        kill_process(pid, Signal::TERM).ok();
     }
 }
 

@@ -133,6 +133,7 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         .map_err(|e| Cannot::start(format!("cannot start: {e}")))?;
     let code = runtime.block_on(async {
         let run = common::start(&ground);
+        let recording = common::record(&run, &args.shape)?;
         common::watch_interrupts(&run);
         let mut runner = Runner::new(run.clone(), filter, ground.limit.clone(), args.start_at_task.clone());
         let mut code = status::DONE;
@@ -157,6 +158,9 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         }
         run.guard.close().await;
         run.pool.close().await;
+        if let Some(recording) = &recording {
+            recording.finish(&command_line(args))?;
+        }
         if run.is_interrupted() {
             return Ok(status::INTERRUPTED);
         }
@@ -204,6 +208,18 @@ fn slips(args: &Args, ground: &Ground, books: &[Playbook], ansible: bool) -> Res
     let mut text: Vec<String> = errors.iter().map(|diag| diag.render(ground.look.colour)).collect();
     text.push("no host was touched; --lenient goes on as Ansible would".into());
     Err(Cannot::start(text.join("\n")))
+}
+
+/// What was asked for, as a report shows it.
+fn command_line(args: &Args) -> String {
+    let mut text = format!("quorate play {}", args.playbooks.join(" "));
+    for tags in &args.tags {
+        text.push_str(&format!(" -t {tags}"));
+    }
+    for tags in &args.skip_tags {
+        text.push_str(&format!(" --skip-tags {tags}"));
+    }
+    text + &args.shape.shown()
 }
 
 fn with_force_handlers(mut ground: Ground, force: bool) -> Ground {
@@ -307,15 +323,12 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
             let (hosts, _) =
                 runner.hosts_of(play, &scope).map_err(|d| Cannot::start(d.render(ground.look.colour)))?;
             let pattern: Vec<String> = match &play.hosts {
-                Value::List(items) => items.iter().map(str_of).collect(),
+                Value::List(items) => {
+                    items.iter().map(|item| str_of(&render::value(&scope, item).unwrap_or_else(|_| item.clone()))).collect()
+                }
                 other => vec![render::value(&scope, other).map(|v| str_of(&v)).unwrap_or_default()],
             };
-            let name = play
-                .name
-                .as_ref()
-                .map(|n| n.as_str().to_owned())
-                .filter(|name| !name.is_empty())
-                .unwrap_or_else(|| pattern.join(","));
+            let name = crate::run::name_of(play, &scope);
             let tags: Vec<&str> = play.keywords.tags.iter().map(Str::as_str).collect();
             let mut text = format!(
                 "\n  play #{} ({}): {name}\tTAGS: [{}]",
@@ -339,9 +352,17 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                 if args.list_tasks {
                     text.push_str("\n    tasks:");
                 }
+                // of a block only what it does when all goes well; `away` counts blocks from the one that is left out
+                let mut away = 0;
                 for slot in runner.outline(play, &vars, hosts.first().unwrap_or(&Arc::from("localhost"))) {
+                    match &slot.node {
+                        Node::Open(_) if away > 0 => away += 1,
+                        Node::Rescue(_) if away == 0 => away = 1,
+                        Node::Close(_) => away -= 1,
+                        _ => {}
+                    }
                     let Node::Step(step) = &slot.node else { continue };
-                    if step.implicit {
+                    if step.implicit || away > 0 {
                         continue;
                     }
                     for tag in &step.tags {

@@ -80,10 +80,24 @@ impl Step {
 
     /// The name as written, or the module; with the role in front, as output shows it. May hold templates.
     pub fn title(&self) -> String {
-        let name = self.given_name().unwrap_or(self.task.action.written.as_str());
+        if let Some(name) = self.given_name() {
+            return self.titled(name);
+        }
+        let written = self.task.action.written.as_str();
+        match self.task.action.args.as_dict().filter(|_| self.module() == "include_role") {
+            Some(args) => {
+                let role = args.get("name").or_else(|| args.get("role")).map(quorate_value::str_of);
+                format!("{written} : {}", role.unwrap_or_default())
+            }
+            None => self.titled(written),
+        }
+    }
+
+    /// A name with the role in front; `include_role` belongs to none.
+    pub fn titled(&self, name: &str) -> String {
         match &self.context.role {
-            Some(role) => format!("{} : {name}", role.role.name),
-            None => name.to_owned(),
+            Some(role) if self.module() != "include_role" => format!("{} : {name}", role.role.name),
+            _ => name.to_owned(),
         }
     }
 

@@ -276,9 +276,10 @@ impl Loader {
     }
 
     fn note_library(&self, dir: &Path) {
-        let library = dir.join("library");
-        if library.is_dir() {
-            self.host.add_library(&library);
+        for library in ["library", "action_plugins"].map(|name| dir.join(name)) {
+            if library.is_dir() {
+                self.host.add_library(&library);
+            }
         }
     }
 
@@ -1015,6 +1016,7 @@ impl Loader {
             merge_args(&mut task, extra)?;
         }
         let name = task.action.name.clone();
+        task.action.written = name.clone();
         match self.host.resolve_action(&name, &collections) {
             Some(resolved) => task.action.name = Str::new(&resolved).at(name.span()),
             None if name.contains("{{") => {}

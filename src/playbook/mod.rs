@@ -1,5 +1,6 @@
 //! Playbooks as people write them: plays, roles, blocks, tasks, with the place of each word.
 
+pub mod elsewhere;
 pub mod kv;
 pub mod load;
 pub mod model;

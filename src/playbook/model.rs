@@ -135,8 +135,10 @@ impl Keywords {
 /// What a task does: a module and its arguments, as written.
 #[derive(Debug, Clone)]
 pub struct Action {
-    /// The name as written (`copy`, `ansible.builtin.copy`, `community.general.ini_file`).
+    /// The name as written (`copy`, `ansible.builtin.copy`, `community.general.ini_file`), once loaded the full one.
     pub name: Str,
+    /// The name as written, which is what an unnamed task is called.
+    pub written: Str,
     /// Arguments: a mapping (`_raw_params` holds free-form text), or a template that makes one.
     pub args: Value,
 }
@@ -228,7 +230,11 @@ impl Task {
         Task {
             span,
             name: (!name.is_empty()).then(|| Str::new(name)),
-            action: Action { name: Str::new(module).at(span), args: Value::dict(args) },
+            action: Action {
+                name: Str::new(module).at(span),
+                written: Str::new(module).at(span),
+                args: Value::dict(args),
+            },
             keywords: Keywords::default(),
             vars: Arc::default(),
             looped: None,

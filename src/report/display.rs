@@ -74,13 +74,31 @@ impl Look {
 
 /// Writes a line (or several) to standard output. A closed pipe is nobody's error.
 pub fn out(text: &str) {
+    let text = &*displayable(text);
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).ok();
     log(text);
 }
 
+/// Writes a question, and stays on its line.
+pub fn prompt(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    write!(stdout, "{text}").and_then(|()| stdout.flush()).ok();
+}
+
+/// Bytes that are no text are question marks for people.
+fn displayable(text: &str) -> std::borrow::Cow<'_, str> {
+    use quorate_value::raw;
+    if !raw::holds(text) {
+        return text.into();
+    }
+    warning("Non UTF-8 encoded data replaced with \"?\" while displaying text to stdout/stderr.");
+    text.chars().map(|c| if raw::byte_of(c).is_some() { '?' } else { c }).collect::<String>().into()
+}
+
 /// Writes a line (or several) to standard error.
 pub fn err(text: &str) {
+    let text = &*displayable(text);
     let mut stderr = std::io::stderr().lock();
     writeln!(stderr, "{text}").ok();
     log(text);

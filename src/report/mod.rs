@@ -7,7 +7,9 @@
 mod ansible;
 pub mod diff;
 pub mod display;
+pub mod html;
 mod minimal;
+pub mod record;
 
 pub use ansible::{Ansible, Manner, origin};
 pub use minimal::Minimal;

@@ -40,6 +40,8 @@ pub(super) struct Cursor {
     pub(super) busy: bool,
     /// An include it has met is not yet read.
     pub(super) waits: bool,
+    /// Another host's failure is this one's too, once the step at hand has ended here.
+    pub(super) doomed: bool,
     /// How it fares.
     pub(super) health: Health,
     inside: Vec<Inside>,
@@ -71,6 +73,7 @@ impl Cursor {
             at: 0,
             busy: false,
             waits: false,
+            doomed: false,
             health: Health::Well,
             inside: Vec::new(),
             notified: HashSet::new(),

@@ -5,6 +5,7 @@
 pub mod actions;
 pub mod argspec;
 mod cursor;
+mod debugger;
 mod expand;
 pub mod guard;
 mod outbox;
@@ -13,6 +14,7 @@ pub mod target;
 pub mod task;
 
 pub use guard::Guard;
+pub(crate) use play::name_of;
 pub use play::{Playbook, Runner};
 pub use task::{number, span_of};
 
@@ -32,6 +34,8 @@ pub struct Run {
     pub guard: Guard,
     /// Somebody pressed Ctrl-C: 1 = finish what is in flight, 2 = at once.
     pub interrupted: AtomicU8,
+    /// When steps began and ended.
+    pub clock: Arc<crate::report::record::Clock>,
     /// The order in which hosts are told things.
     pub events: std::sync::Mutex<Box<dyn FnMut(Event) + Send>>,
 }

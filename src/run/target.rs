@@ -257,7 +257,8 @@ pub fn resolve(
     let user = pick(&names, Kw::BecomeUser, cli.become_user.clone(), "DEFAULT_BECOME_USER")?
         .unwrap_or_else(|| "root".into());
     // nothing to become: the connection is that user already
-    let already = match target.kind {
+    let same = settings.flag("BECOME_ALLOW_SAME_USER");
+    let already = !same && match target.kind {
         Kind::Local => quorate_agent::system::users::own().is_some_and(|own| own.name == user),
         _ => target.user.as_deref() == Some(user.as_str()),
     };

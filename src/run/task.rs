@@ -738,23 +738,12 @@ impl Life<'_> {
             delegated: delegated.as_deref(),
             async_: self.async_of(scope)?,
         };
-        let work = self.guarded(&call);
-        let outcome = match timeout {
-            None => work.await,
-            Some(seconds) => match tokio::time::timeout(Duration::from_secs_f64(seconds), work).await {
-                Ok(outcome) => outcome,
-                Err(_) => {
-                    let message = format!("Task failed: Timed out after {} second(s).", seconds as u64);
-                    let result = dict! {
-                        "changed" => false, "failed" => true, "msg" => &message,
-                        "timedout" => dict! {"period" => seconds as i64, "frame" => "the task was stopped on the host"},
-                    };
-                    return Err(Failure { result, links: vec![(message, task.span)], ..Failure::default() });
-                }
-            },
-        };
+        let outcome = self.guarded(&call, timeout).await;
         let (mut result, effects) = match outcome {
             Ok((result, effects)) => (result, effects),
+            Err(failure) if failure.result.get("timedout").is_some() && !failure.links.is_empty() => {
+                return Err(failure);
+            }
             Err(mut failure) => {
                 if failure.links.is_empty() && !failure.unreachable {
                     let message = failure.result.get("msg").map(str_of).unwrap_or_default();
@@ -824,7 +813,12 @@ impl Life<'_> {
     }
 
     /// Asks the guard before a step that can take a member of a cluster away.
-    async fn guarded(&self, call: &ActionCall<'_>) -> Result<(Dict, Vec<Effect>), Failure> {
+    /// What is waited for before and after it counts for no `timeout`, which is the module's.
+    async fn guarded(
+        &self,
+        call: &ActionCall<'_>,
+        timeout: Option<f64>,
+    ) -> Result<(Dict, Vec<Effect>), Failure> {
         let permit = match self.run.guard.ask(call).await {
             Ok(permit) => permit,
             Err(refusal) => {
@@ -835,7 +829,22 @@ impl Life<'_> {
                 return Err(Failure { result, links: Vec::new(), ..Failure::default() });
             }
         };
-        let outcome = actions::run(call).await;
+        let work = actions::run(call);
+        let outcome = match timeout {
+            None => work.await,
+            Some(seconds) => {
+                let timed = tokio::time::timeout(Duration::from_secs_f64(seconds), work).await;
+                timed.unwrap_or_else(|_| {
+                    let message = format!("Task failed: Timed out after {} second(s).", seconds as u64);
+                    let result = dict! {
+                        "changed" => false, "failed" => true, "msg" => &message,
+                        "timedout" => dict! {"period" => seconds as i64, "frame" => "the task was stopped on the host"},
+                    };
+                    let links = vec![(message, self.step.task.span)];
+                    Err(Failure { result, links, ..Failure::default() })
+                })
+            }
+        };
         match permit {
             None => outcome,
             Some(permit) => permit.settle(call, outcome).await,

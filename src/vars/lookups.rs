@@ -24,7 +24,10 @@ pub(super) fn run(scope: &TaskScope, call: &LookupCall, caller: &dyn Caller) -> 
         "pipe" => each(call, pipe),
         "lines" => lines(call),
         "inventory_hostnames" => inventory_hostnames(scope, call),
-        "password" => each(call, |term| password(scope, term)),
+        "password" => each(call, |term| {
+            let base = &scope.shared.options.playbook_dir;
+            super::password::lookup(call, term, base, |path| read(scope, path))
+        }),
         "ini" => ini(scope, call),
         "csvfile" => csvfile(scope, call),
         "config" => each(call, |term| config(scope, term)),
@@ -242,80 +245,6 @@ fn inventory_hostnames(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value
     let pattern = call.terms.iter().map(str_of).collect::<Vec<_>>().join(",");
     let selected = inventory.select(&pattern);
     Ok(selected.hosts.iter().map(|id| Value::from(inventory.host_name(*id).as_ref())).collect())
-}
-
-/// `path chars=… length=… seed=…`: the content of a file, made with random characters on first use.
-fn password(scope: &TaskScope, term: &str) -> Result<Value> {
-    let parsed =
-        crate::playbook::kv::parse_kv(&Str::new(term), false).map_err(|e| Error::runtime(e.to_string()))?;
-    let path = parsed.get("_raw_params").map(str_of).unwrap_or_default();
-    let length = parsed.get("length").and_then(crate::run::number).unwrap_or(20.0) as usize;
-    let chars = parsed.get("chars").map(str_of).unwrap_or_else(|| "ascii_letters,digits,.,:-_".into());
-    let mut alphabet: Vec<char> = Vec::new();
-    for part in chars.split(',') {
-        match part {
-            "ascii_letters" => alphabet.extend(('a'..='z').chain('A'..='Z')),
-            "ascii_lowercase" => alphabet.extend('a'..='z'),
-            "ascii_uppercase" => alphabet.extend('A'..='Z'),
-            "digits" => alphabet.extend('0'..='9'),
-            "hexdigits" => alphabet.extend("0123456789abcdefABCDEF".chars()),
-            "punctuation" => alphabet.extend("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~".chars()),
-            "" => alphabet.push(','),
-            other => alphabet.extend(other.chars()),
-        }
-    }
-    if let Some(bad) = parsed
-        .keys()
-        .filter_map(|k| k.as_str())
-        .find(|k| !["_raw_params", "length", "chars", "seed", "encrypt", "ident"].contains(k))
-    {
-        return Err(Error::runtime(format!("Unrecognized parameter(s) given to password lookup: {bad}")));
-    }
-    if parsed.contains_key("encrypt") {
-        return Err(Error::runtime("the password lookup does not hash here: use the password_hash filter"));
-    }
-    let full = if Path::new(&path).is_absolute() {
-        PathBuf::from(&path)
-    } else {
-        scope.shared.options.playbook_dir.join(&path)
-    };
-    if path != "/dev/null" && full.exists() {
-        let text = read(scope, &full)?;
-        let first = text.lines().next().unwrap_or("");
-        return Ok(Value::Str(Str::new(first.split(" salt=").next().unwrap_or(first)).secret()));
-    }
-    let word: String = random_indices(length, alphabet.len())?.into_iter().map(|i| alphabet[i]).collect();
-    if path != "/dev/null" {
-        use std::io::Write as _;
-        use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-        let io = |e: std::io::Error| Error::runtime(format!("{}: {}", full.display(), plain_io(&e)));
-        if let Some(dir) = full.parent() {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
-        }
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&full).map_err(io)?;
-        writeln!(file, "{word}").map_err(io)?;
-    }
-    Ok(Value::Str(Str::from(word).secret()))
-}
-
-/// Positions below `limit`, without bias.
-fn random_indices(count: usize, limit: usize) -> Result<Vec<usize>> {
-    use std::io::Read as _;
-    if limit == 0 || limit > 256 {
-        return Err(Error::runtime("the password lookup needs between 1 and 256 characters to choose from"));
-    }
-    let mut source = std::fs::File::open("/dev/urandom").map_err(|e| Error::runtime(plain_io(&e)))?;
-    let fair = 256 - 256 % limit;
-    let mut out = Vec::with_capacity(count);
-    let mut byte = [0u8; 1];
-    while out.len() < count {
-        source.read_exact(&mut byte).map_err(|e| Error::runtime(plain_io(&e)))?;
-        if usize::from(byte[0]) < fair {
-            out.push(usize::from(byte[0]) % limit);
-        }
-    }
-    Ok(out)
 }
 
 fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {

@@ -2,6 +2,7 @@
 
 mod lookups;
 mod magic;
+mod password;
 pub mod render;
 pub use magic::ANSIBLE_VERSION;
 mod scope;

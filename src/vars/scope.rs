@@ -299,6 +299,12 @@ impl TaskScope {
         self.context.block_vars.iter().for_each(|d| add(d));
         let exported: Arc<Dict> = read(&self.play.role_vars);
         add(&exported);
+        {
+            let files = self.play.host_files.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if let Some(files) = files.get(&self.host) {
+                add(files);
+            }
+        }
         add(&self.play.files);
         add(&self.play.prompted);
         add(&self.play.vars);

@@ -11,6 +11,7 @@ mod jinja_text;
 mod misc;
 pub(crate) mod number;
 mod path;
+mod protomatter;
 mod regex;
 mod sequence;
 mod serial;
@@ -19,6 +20,7 @@ mod utils;
 
 pub(crate) use collection::{cartesian, flatten_into};
 pub(crate) use jinja_text::replaced_size;
+pub(crate) use protomatter::tags;
 pub(crate) use serial::read_json;
 
 use crate::error::Result;
@@ -46,7 +48,7 @@ const fn filter(name: &'static str, run: fn(&Vm, Args) -> Result<V>) -> Filter {
     Filter { name, accepts_undefined: false, run }
 }
 
-static FAMILIES: [&[Filter]; 13] = [
+static FAMILIES: [&[Filter]; 14] = [
     &address::FILTERS,
     &collection::FILTERS,
     &community::FILTERS,
@@ -55,6 +57,7 @@ static FAMILIES: [&[Filter]; 13] = [
     &misc::FILTERS,
     &number::FILTERS,
     &path::FILTERS,
+    &protomatter::FILTERS,
     &regex::FILTERS,
     &sequence::FILTERS,
     &serial::FILTERS,
@@ -69,7 +72,9 @@ static TABLE: LazyLock<HashMap<&'static str, &'static Filter>> =
 static SHORT: LazyLock<HashMap<&'static str, &'static Filter>> = LazyLock::new(|| {
     let mut short = HashMap::new();
     for filter in FAMILIES.iter().flat_map(|family| family.iter()) {
-        if let Some((_, name)) = filter.name.rsplit_once('.') {
+        if let Some((collection, name)) = filter.name.rsplit_once('.')
+            && collection != "ansible._protomatter"
+        {
             short.entry(name).or_insert(filter);
         }
     }
@@ -91,7 +96,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Filter> {
 }
 
 pub(crate) fn names() -> Vec<&'static str> {
-    let mut names: Vec<_> = TABLE.keys().copied().collect();
+    let mut names: Vec<_> = TABLE.keys().copied().filter(|name| !name.starts_with("ansible._")).collect();
     names.sort_unstable();
     names
 }

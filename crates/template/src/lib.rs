@@ -52,6 +52,7 @@ pub use host::{
     Caller, Context, Encrypt, Files, Layered, LookupCall, Notice, Nowhere, Object, Scope, Source, Var, World,
 };
 pub use lexer::Style;
+pub use random::seeded_picks;
 
 /// Names of all filters, sorted.
 pub fn filter_names() -> Vec<&'static str> {

@@ -120,6 +120,12 @@ impl Random {
     }
 }
 
+/// Positions below `limit` as `random.Random(seed).choice` picks them, one after another.
+pub fn seeded_picks(seed: &str, count: usize, limit: usize) -> Vec<usize> {
+    let mut random = Random::of_text(seed);
+    (0..count).map(|_| usize::try_from(random.below(limit as u64)).unwrap_or(0)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -50,6 +50,11 @@ pub fn source_of(file: FileId) -> Option<Arc<SourceFile>> {
     files.get((file.0 as usize).checked_sub(1)?).cloned()
 }
 
+/// Every file that has been read, in that order.
+pub fn sources() -> Vec<Arc<SourceFile>> {
+    files().read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+}
+
 impl Span {
     /// A place in a file.
     pub fn new(file: FileId, line: u32, column: u32) -> Self {

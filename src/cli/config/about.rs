@@ -107,6 +107,7 @@ pub(super) const ABOUT: &[(&str, Effect, &str)] = &[
     ("TAGS_RUN", NotYet, "As --tags."),
     ("TAGS_SKIP", NotYet, "As --skip-tags."),
     ("TASK_TIMEOUT", Works, "Seconds that a task may take."),
+    ("TRANSFORM_INVALID_GROUP_CHARS", Works, "What is done with group names that are no variable names: ignore, never (warn), always, silently (replace)."),
 ];
 
 /// What a setting is for.

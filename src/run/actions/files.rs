@@ -113,12 +113,11 @@ pub(super) async fn copy(call: &ActionCall<'_>) -> ActionResult {
         args.remove(own);
     }
     if let Some(content) = content {
-        let bytes: Arc<[u8]> = match content {
+        let text = match content {
             Value::Dict(_) | Value::List(_) => quorate_value::to_json(content),
             other => str_of(other),
-        }
-        .into_bytes()
-        .into();
+        };
+        let bytes: Arc<[u8]> = quorate_value::raw::encode(&text).into();
         return send_bytes(call, args, bytes, None).await;
     }
     if flag(call, "remote_src") {
@@ -272,7 +271,7 @@ pub(super) async fn template(call: &ActionCall<'_>) -> ActionResult {
     args.insert("src", path.display().to_string());
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = name.clone();
-    let bytes: Arc<[u8]> = output.as_str().as_bytes().into();
+    let bytes: Arc<[u8]> = quorate_value::raw::encode(&output).into();
     let outcome = send_bytes(call, args, bytes, Some(&stem)).await?;
     let (mut result, effects) = outcome;
     // a diff names the template, as Ansible's does

@@ -33,6 +33,12 @@ impl Vm<'_> {
             self.warn(EMBEDDED);
             return self.render_nested(text, &frame.realm);
         }
+        // what a template makes is data; a template inside a literal is for whoever is handed it
+        if let Value::Str(text) = value
+            && !text.is_template()
+        {
+            return Ok(V::Str(text.clone().untrusted()));
+        }
         Ok(V::done(value))
     }
 

@@ -35,7 +35,14 @@ fn b64encode(vm: &Vm, args: Args) -> Result<V> {
             Native::Bytes(bytes) => bytes.to_vec(),
             _ => encode(&vm.to_text(&V::Native(native))?, &encoding, "strict")?,
         },
-        other => encode(&vm.to_text(&other)?, &encoding, "strict")?,
+        other => {
+            let text = vm.to_text(&other)?;
+            if quorate_value::raw::holds(&text) {
+                quorate_value::raw::encode(&text)
+            } else {
+                encode(&text, &encoding, "strict")?
+            }
+        }
     };
     let engine = if flag(vm, urlsafe, false)? { URL_SAFE } else { STANDARD };
     Ok(V::text(engine.encode(bytes)))
@@ -73,6 +80,10 @@ fn b64decode(vm: &Vm, args: Args) -> Result<V> {
         base64::engine::GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
     );
     let bytes = lenient.decode(symbols).map_err(|error| Error::runtime(error.to_string()))?;
+    // as Python's surrogateescape: what is no UTF-8 stays as it is
+    if matches!(encoding.to_lowercase().as_str(), "utf-8" | "utf8" | "utf_8") {
+        return Ok(V::text(quorate_value::raw::decode(&bytes)));
+    }
     decode(&bytes, &encoding).map(V::text)
 }
 
@@ -82,7 +93,7 @@ fn bytes_of(vm: &Vm, value: Option<V>) -> Result<Vec<u8>> {
             Native::Bytes(bytes) => Ok(bytes.to_vec()),
             _ => Ok(Vec::new()),
         },
-        other => Ok(vm.to_text(&other)?.as_bytes().to_vec()),
+        other => Ok(quorate_value::raw::encode(&vm.to_text(&other)?)),
     }
 }
 

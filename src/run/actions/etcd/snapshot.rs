@@ -209,13 +209,16 @@ found=$(sha256sum <"$snapshot"); found=${found%% *}
 [ -z "$sum" ] || [ "$sum" = "$found" ] || say "$snapshot has the SHA-256 $found, not $sum"
 mark="$found $token"
 if [ -e "$data/.restored" ] && [ "$(cat "$data/.restored")" = "$mark" ]; then echo same; exit; fi
-if [ -d /run/systemd/system ] && systemctl is-active -q "$unit"; then say "$unit runs: stop it first"; fi
+if [ -n "$unit" ] && [ -d /run/systemd/system ] && systemctl is-active -q "$unit"; then say "$unit runs: stop it first"; fi
 if [ -e "$data" ] && [ -n "$(ls -A "$data")" ]; then say "$data is not empty: put it aside first"; fi
 if command -v etcdutl >/dev/null; then tool=etcdutl
 elif command -v etcdctl >/dev/null; then tool=etcdctl; export ETCDCTL_API=3
 else say "neither etcdutl nor etcdctl is installed"; fi
 more=
 if [ "$skip" = yes ]; then more=--skip-hash-check=true; fi
+if [ "$bump" = auto ]; then
+  if $tool snapshot restore --help 2>&1 | grep -q -- --bump-revision; then bump=1000000000; else bump=0; fi
+fi
 if [ "$bump" != 0 ]; then
   $tool snapshot restore --help 2>&1 | grep -q -- --bump-revision || say "$tool cannot raise revisions: that needs etcdutl 3.5.10"
   more="$more --bump-revision $bump --mark-compacted"
@@ -238,6 +241,10 @@ echo done
 pub(super) async fn restore(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     let args = super::checked(call)?;
     let data = args.text("data");
+    let bump = args.text("bump");
+    if bump != "auto" && (bump.is_empty() || !bump.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err(Failure::action(format!("bump must be `auto` or a whole number, not `{bump}`")));
+    }
     let mut words: Vec<String> = vec!["sh".into(), "-c".into(), RESTORE.into(), "restore".into()];
     words.extend(
         [
@@ -251,7 +258,7 @@ pub(super) async fn restore(call: &ActionCall<'_>) -> Result<Dict, Failure> {
         ]
         .map(str::to_owned),
     );
-    words.push(args.int("bump").unwrap_or(0).to_string());
+    words.push(args.text("bump").to_owned());
     words.push(if args.bool("skip_hash_check") { "yes" } else { "no" }.to_owned());
     words.push(args.text("owner").to_owned());
     words.push(args.text("unit").to_owned());

@@ -88,10 +88,10 @@ pub static SPECS: &[Spec] = &[
         Param::str("peer").required().doc("Its URL for other members."),
         Param::str("initial_cluster").required().doc("All members of the new cluster, as `name=url,…`, the same on every host."),
         Param::str("token").required().doc("Enters the new cluster's id: never one that was used before."),
-        Param::int("bump").default_int(0).doc("Raise revisions by so much, and mark older ones as compacted, so that watchers notice. Needs etcdutl 3.5.10 or later."),
+        Param::str("bump").default_str("auto").doc("Raise revisions by so much, and mark older ones as compacted, so that watchers notice. Needs etcdutl 3.5.10 or later; `auto` is a milliard where the tool can, and nothing where it cannot."),
         Param::bool("skip_hash_check").default_bool(false).doc("For a bare copy of `member/snap/db` of a stopped member, which has no hash."),
         Param::str("owner").default_str("etcd").doc("User and group of the directory."),
-        Param::str("unit").default_str("etcd").doc("Its systemd unit, which must not run."),
+        Param::str("unit").default_str("etcd").doc("The systemd unit that must not run; empty for a directory that none uses."),
     ]),
     module("etcd_defrag", "Give an etcd member's free pages back to the file system, if there are many").params(cluster![
         HOST,
