@@ -244,7 +244,9 @@ impl Param {
     }
     /// One or two sentences for the reference page.
     pub const fn doc(mut self, doc: &'static str) -> Self {
-        self.doc = doc;
+        if cfg!(feature = "docs") {
+            self.doc = doc;
+        }
         self
     }
 }
