@@ -7,12 +7,15 @@ pub mod apt;
 pub mod apt_repository;
 pub mod assemble;
 pub mod async_status;
+pub mod at;
 pub mod authorized_key;
 pub mod blockinfile;
+pub mod capabilities;
 pub mod command;
 pub mod copy;
 pub mod cron;
 pub mod crypto;
+pub mod deb822_repository;
 pub mod debconf;
 pub mod detached;
 pub mod dnf;
@@ -21,17 +24,23 @@ mod edit;
 pub mod etcd_facts;
 pub mod fetch;
 pub mod file;
+pub mod filesystem;
 pub mod find;
 pub mod foreign;
 pub mod get_certificate;
 pub mod get_url;
 pub mod getent;
+pub mod git;
+pub mod git_config;
 pub mod group;
 pub mod hostname;
 pub mod ini_file;
+pub mod iptables;
+pub mod kernel_blacklist;
 pub mod known_hosts;
 pub mod lineinfile;
 pub mod locale_gen;
+pub mod make;
 pub mod modprobe;
 pub mod mount;
 pub mod openssh_keypair;
@@ -48,7 +57,10 @@ pub mod openssl_publickey_info;
 pub mod package;
 pub mod package_facts;
 pub mod pam_limits;
+pub mod parted;
+pub mod pids;
 pub mod ping;
+pub mod pip;
 pub mod replace;
 pub mod script;
 pub mod service;
@@ -56,21 +68,27 @@ pub mod service_facts;
 pub mod setup;
 pub mod slurp;
 pub mod stat;
+pub mod sudoers;
+pub mod supervisorctl;
 pub mod sysctl;
 pub mod systemd_service;
 pub mod sysvinit;
 pub mod tempfile;
 pub mod timezone;
+pub mod ufw;
 pub mod unarchive;
 pub mod uri;
 pub mod user;
 pub mod wait_for;
+pub mod wakeonlan;
 mod web;
 pub mod x509_certificate;
 pub mod x509_certificate_info;
 pub mod x509_certificate_pipe;
 pub mod x509_crl;
 pub mod x509_crl_info;
+pub mod xattr;
+pub mod yum_repository;
 
 use crate::module::Module;
 
@@ -84,28 +102,37 @@ pub const MODULES: &[&dyn Module] = &[
     &apt_repository::AptRepository,
     &assemble::Assemble,
     &async_status::AsyncStatus,
+    &at::At,
     &authorized_key::AuthorizedKey,
     &blockinfile::BlockInFile,
+    &capabilities::Capabilities,
     &command::CommandModule,
     &copy::Copy,
     &cron::Cron,
+    &deb822_repository::Deb822Repository,
     &debconf::Debconf,
     &dnf::Dnf,
     &dpkg_selections::DpkgSelections,
     &etcd_facts::EtcdFacts,
     &fetch::Fetch,
     &file::FileModule,
+    &filesystem::Filesystem,
     &find::Find,
     &foreign::Foreign,
     &get_certificate::GetCertificate,
     &get_url::GetUrl,
     &getent::Getent,
+    &git::Git,
+    &git_config::GitConfig,
     &group::GroupModule,
     &hostname::Hostname,
     &ini_file::IniFile,
+    &iptables::Iptables,
+    &kernel_blacklist::KernelBlacklist,
     &known_hosts::KnownHosts,
     &lineinfile::LineInFile,
     &locale_gen::LocaleGen,
+    &make::Make,
     &modprobe::Modprobe,
     &mount::Mount,
     &openssh_keypair::OpensshKeypair,
@@ -122,7 +149,10 @@ pub const MODULES: &[&dyn Module] = &[
     &package::Package,
     &package_facts::PackageFacts,
     &pam_limits::PamLimits,
+    &parted::Parted,
+    &pids::Pids,
     &ping::Ping,
+    &pip::Pip,
     &command::Shell,
     &replace::Replace,
     &script::Script,
@@ -131,20 +161,26 @@ pub const MODULES: &[&dyn Module] = &[
     &setup::Setup,
     &slurp::Slurp,
     &stat::Stat,
+    &sudoers::Sudoers,
+    &supervisorctl::Supervisorctl,
     &sysctl::Sysctl,
     &systemd_service::SystemdService,
     &sysvinit::Sysvinit,
     &tempfile::TempFile,
     &timezone::Timezone,
+    &ufw::Ufw,
     &unarchive::Unarchive,
     &uri::Uri,
     &user::UserModule,
     &wait_for::WaitFor,
+    &wakeonlan::Wakeonlan,
     &x509_certificate::X509Certificate,
     &x509_certificate_info::X509CertificateInfo,
     &x509_certificate_pipe::X509CertificatePipe,
     &x509_crl::X509Crl,
     &x509_crl_info::X509CrlInfo,
+    &xattr::Xattr,
+    &yum_repository::YumRepository,
 ];
 
 /// The module of this name: short, `ansible.builtin.NAME`, `ansible.legacy.NAME`, or with its own collection.
