@@ -86,7 +86,10 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
             return Err(Cannot::start(format!("ERROR! the playbook: {name} does not appear to be a file")));
         }
     }
-    let filter = TagFilter::new(&args.tags, &args.skip_tags);
+    // a list of all tags has those of tasks that only run when asked for
+    let every = args.list_tags && args.tags.is_empty();
+    let wanted = if every { vec!["all".to_owned(), "never".to_owned()] } else { args.tags.clone() };
+    let filter = TagFilter::new(&wanted, &args.skip_tags);
     let ground = common::ground(
         &args.shape,
         Some(&first),

@@ -558,6 +558,8 @@ impl Loader {
                 .note(format!("searched in {}", self.searched(around)))
                 .did_you_mean(name, self.role_names(around)));
         };
+        let full = full_role_name(&path);
+        let name = full.as_deref().unwrap_or(name);
         if around.parents.len() > 50 || around.parents.iter().filter(|p| p.role.path == path).count() > 20 {
             return Err(Diag::error("E0122", format!("role '{name}' depends on itself")).at(span));
         }
@@ -574,6 +576,7 @@ impl Loader {
         let collections = meta.as_ref().and_then(|node| node.get("collections")).map(words_of).transpose()?;
         let role = Arc::new(Role {
             name: name.to_owned(),
+            collection: full.is_some(),
             path: path.clone(),
             allow_duplicates: meta_value
                 .get("allow_duplicates")
@@ -627,7 +630,7 @@ impl Loader {
         let mut inner_vars = vec![params, vars, defaults, Arc::new(about)];
         inner_vars.extend(around.vars.iter().cloned());
         let mut collections_in_force = shell.keywords.collections.as_deref().cloned().unwrap_or_default();
-        if name.matches('.').count() >= 2 {
+        if full.is_some() {
             let own = name.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
             collections_in_force.insert(0, own);
         }
@@ -876,6 +879,7 @@ impl Loader {
             let mut own = clone_shell(&used);
             own.role = Arc::new(Role {
                 name: used.role.name.clone(),
+                collection: used.role.collection,
                 path: used.role.path.clone(),
                 allow_duplicates: true,
                 collections: used.role.collections.clone(),
@@ -1219,6 +1223,18 @@ fn carry(text: &Str, part: &str) -> Str {
     let out = Str::new(part).at(text.span());
     let out = if text.is_trusted() { out.trusted() } else { out };
     if text.is_secret() { out.secret() } else { out }
+}
+
+/// `ns.coll.role` for a role that lies in a collection, however it was asked for.
+fn full_role_name(path: &Path) -> Option<String> {
+    let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).collect();
+    let at = parts.iter().rposition(|part| *part == "ansible_collections")?;
+    match &parts[at + 1..] {
+        [namespace, collection, "roles", role @ ..] if !role.is_empty() => {
+            Some(format!("{namespace}.{collection}.{}", role.join(".")))
+        }
+        _ => None,
+    }
 }
 
 /// Modules whose text is a command line rather than pairs.

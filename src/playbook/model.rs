@@ -287,6 +287,8 @@ pub enum Entry {
 pub struct Role {
     /// Its name as asked for (`etcd`, `ns.coll.role`).
     pub name: String,
+    /// Whether that names a collection, too (a plain role may have dots in its name as well).
+    pub collection: bool,
     /// Its folder.
     pub path: PathBuf,
     /// `meta/main.yml`: `allow_duplicates`.
@@ -295,6 +297,13 @@ pub struct Role {
     pub collections: Option<Arc<Vec<String>>>,
     /// `meta/argument_specs.yml` (or in `meta/main.yml`), by entry point.
     pub argument_specs: Dict,
+}
+
+impl Role {
+    /// The name without the collection.
+    pub fn short_name(&self) -> &str {
+        if self.collection { self.name.rsplit('.').next().unwrap_or(&self.name) } else { &self.name }
+    }
 }
 
 /// One use of a role: with these parameters, in this place.

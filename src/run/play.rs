@@ -1392,7 +1392,13 @@ impl Runner {
                             other => vec![str_of(&other)],
                         }
                     });
-                (number, plain, full, listens.collect())
+                let mut listens: Vec<String> = listens.collect();
+                // a collection's role answers to its short name as well
+                let role = handler.context.role.as_ref().filter(|role| role.role.collection);
+                if let Some(role) = role.filter(|_| !plain.is_empty()) {
+                    listens.push(format!("{} : {plain}", role.role.short_name()));
+                }
+                (number, plain, full, listens)
             })
             .collect();
         // the last handler of a name wins

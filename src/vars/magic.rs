@@ -159,10 +159,8 @@ pub(super) fn task(scope: &TaskScope, name: &str) -> Option<Var> {
         "ansible_play_name" => Value::from(&scope.play.name),
         "playbook_dir" => path(&scope.shared.options.playbook_dir),
         "role_name" | "ansible_role_name" => {
-            let role = role?;
-            // `role_name` is the last part of a collection's role
-            let full = role.role.name.as_str();
-            Value::from(if name == "role_name" { full.rsplit('.').next().unwrap_or(full) } else { full })
+            let role = &role?.role;
+            Value::from(if name == "role_name" { role.short_name() } else { role.name.as_str() })
         }
         "role_path" => path(&role?.role.path),
         // a role that no other role brings in has no parents
