@@ -113,9 +113,10 @@ impl World {
             ground.shared.options.sources.iter().map(|source| PathBuf::from(source.as_str())).collect();
         for path in quorate_value::sources() {
             let of_inventory = inventories.iter().any(|source| path.path.starts_with(source))
-                || path.path.components().any(|part| {
-                    matches!(part.as_os_str().to_str(), Some("group_vars" | "host_vars"))
-                });
+                || path
+                    .path
+                    .components()
+                    .any(|part| matches!(part.as_os_str().to_str(), Some("group_vars" | "host_vars")));
             if !of_inventory {
                 world.add(&path.text);
             }
@@ -277,7 +278,11 @@ impl World {
             }
             let plain = part.trim_start_matches(['!', '&']);
             for nearest in unmatched(&inventory, plain) {
-                found.push(nobody(&format!("-l: there is no host or group `{plain}`"), nearest, Span::default()));
+                found.push(nobody(
+                    &format!("-l: there is no host or group `{plain}`"),
+                    nearest,
+                    Span::default(),
+                ));
             }
         }
     }
@@ -331,9 +336,8 @@ impl World {
     fn inventory(&self, ground: &Ground, found: &mut Vec<Diag>) {
         let mut seen = HashSet::new();
         let inventory = ground.shared.inventory();
-        let of_hosts = inventory.hosts().map(|id| inventory.host(id).vars());
-        let of_groups = inventory.groups().map(|id| inventory.group(id).vars());
-        for (key, _, span) in of_hosts.chain(of_groups).flat_map(|vars| vars.iter()) {
+        // files of variables that cannot be read are told where they matter
+        for (key, span) in inventory.all_definitions().unwrap_or_default() {
             let Some(name) = key.as_str() else { continue };
             if name.len() < 5 || name.starts_with("ansible_") || self.words.contains(name) {
                 continue;

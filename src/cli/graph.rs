@@ -85,7 +85,8 @@ fn graph(args: &Args) -> Result<(), Cannot> {
         let cannot = |diag: crate::diag::Diag| Cannot::start(diag.render(colour));
         let (hosts, _) = runner.hosts_of(play, &scope).map_err(cannot)?;
         let graph = runner.graph(play, &vars, &hosts).map_err(cannot)?;
-        let title = play.name.as_ref().map_or_else(|| quorate_value::str_of(&play.hosts), |n| n.as_str().to_owned());
+        let title =
+            play.name.as_ref().map_or_else(|| quorate_value::str_of(&play.hosts), |n| n.as_str().to_owned());
         pictures.push(Picture { title, hosts: hosts.iter().map(ToString::to_string).collect(), graph });
     }
     let drawn = match args.format {
@@ -109,7 +110,10 @@ fn svg(dot: &str) -> Result<String, Cannot> {
         .lines()
         .filter(|line| {
             let line = line.trim();
-            !(line.starts_with("subgraph") || line.starts_with("label=") || line == "}" || line.starts_with("rankdir"))
+            !(line.starts_with("subgraph")
+                || line.starts_with("label=")
+                || line == "}"
+                || line.starts_with("rankdir"))
         })
         .fold(String::new(), |all, line| all + line + "\n");
     let mut parser = layout::gv::DotParser::new(&format!("{flat}}}\n"));

@@ -6,6 +6,7 @@ mod closed;
 pub mod common;
 mod config;
 mod doc;
+mod explain;
 mod graph;
 mod help;
 pub mod inventory;
@@ -93,6 +94,7 @@ fn command(words: &[String]) -> u8 {
         Some("vault") => vault::main(rest, false),
         Some("doc") => doc::main(rest, false),
         Some("config") => config::main(rest, false),
+        Some("explain") => explain::main(rest),
         Some("graph") => graph::main(rest),
         Some("lab") => lab::main(rest),
         Some("help") => help::main(rest),

@@ -326,9 +326,10 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
             let (hosts, _) =
                 runner.hosts_of(play, &scope).map_err(|d| Cannot::start(d.render(ground.look.colour)))?;
             let pattern: Vec<String> = match &play.hosts {
-                Value::List(items) => {
-                    items.iter().map(|item| str_of(&render::value(&scope, item).unwrap_or_else(|_| item.clone()))).collect()
-                }
+                Value::List(items) => items
+                    .iter()
+                    .map(|item| str_of(&render::value(&scope, item).unwrap_or_else(|_| item.clone())))
+                    .collect(),
                 other => vec![render::value(&scope, other).map(|v| str_of(&v)).unwrap_or_default()],
             };
             let name = crate::run::name_of(play, &scope);

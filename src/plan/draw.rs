@@ -78,7 +78,10 @@ pub fn text(pictures: &[Picture]) -> String {
             }
             out.push('\n');
         }
-        let _ = writeln!(out, "     {steps} steps, {waits} waits for all hosts; between them each host goes on alone");
+        let _ = writeln!(
+            out,
+            "     {steps} steps, {waits} waits for all hosts; between them each host goes on alone"
+        );
     }
     out
 }
@@ -89,7 +92,8 @@ fn quoted(text: &str) -> String {
 
 /// Graphviz: a cluster a play.
 pub fn dot(pictures: &[Picture]) -> String {
-    let mut out = String::from("digraph playbook {\n  rankdir=TB;\n  node [shape=box, fontname=\"sans-serif\"];\n");
+    let mut out =
+        String::from("digraph playbook {\n  rankdir=TB;\n  node [shape=box, fontname=\"sans-serif\"];\n");
     for (number, picture) in pictures.iter().enumerate() {
         let _ = writeln!(out, "  subgraph cluster_{number} {{\n    label=\"{}\";", quoted(&picture.title));
         for (id, point) in picture.graph.points() {
@@ -118,7 +122,11 @@ pub fn dot(pictures: &[Picture]) -> String {
 /// Mermaid, as code hosts draw it.
 pub fn mermaid(pictures: &[Picture]) -> String {
     let escape = |text: &str| {
-        text.replace('"', "#quot;").replace('`', "'").replace('<', "#lt;").replace('>', "#gt;").replace('\n', " ")
+        text.replace('"', "#quot;")
+            .replace('`', "'")
+            .replace('<', "#lt;")
+            .replace('>', "#gt;")
+            .replace('\n', " ")
     };
     let mut out = String::from("flowchart TB\n");
     for (number, picture) in pictures.iter().enumerate() {
@@ -153,8 +161,8 @@ fn sorted(graph: &PlayGraph) -> Vec<(usize, usize, &Why)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::program::{Context, Node, Slot, implicit_step};
     use crate::plan::Gate;
+    use crate::plan::program::{Context, Node, Slot, implicit_step};
     use crate::playbook::Task;
     use quorate_value::{Dict, Span, Value};
     use std::sync::Arc;
@@ -164,7 +172,10 @@ mod tests {
             let mut task = Task::plain(name, "ansible.builtin.command", Dict::new(), Span::default());
             task.register = register.map(Value::from);
             task.vars = Arc::new(quorate_value::dict! {"x" => when});
-            Slot { node: Node::Step(implicit_step(task, &Arc::new(Context::default()), Vec::new())), only: None }
+            Slot {
+                node: Node::Step(implicit_step(task, &Arc::new(Context::default()), Vec::new())),
+                only: None,
+            }
         };
         let program = vec![step("Say \"hi\"", Some("said"), ""), step("Go <on>", None, "{{ said.rc }}")];
         let graph = PlayGraph::new(&program, &[None, Some(Gate::World)]).explain(&[]);
@@ -183,6 +194,9 @@ mod tests {
         assert!(dot.contains("p0n0 -> p0n1 [label=\"reads `said`\", style=dashed"), "{dot}");
         let mermaid = mermaid(&all);
         assert!(mermaid.contains("p0n0[\"Say #quot;hi#quot;\"]"), "{mermaid}");
-        assert!(mermaid.contains("p0n0 ==>|\"all hosts: the step can be seen from other hosts\"| p0n1"), "{mermaid}");
+        assert!(
+            mermaid.contains("p0n0 ==>|\"all hosts: the step can be seen from other hosts\"| p0n1"),
+            "{mermaid}"
+        );
     }
 }

@@ -205,7 +205,9 @@ fn sets(step: &Step) -> Vec<String> {
     if step.module() == "set_fact"
         && let Some(args) = step.task.action.args.as_dict()
     {
-        names.extend(args.keys().filter_map(|key| key.as_str()).filter(|k| *k != "cacheable").map(String::from));
+        names.extend(
+            args.keys().filter_map(|key| key.as_str()).filter(|k| *k != "cacheable").map(String::from),
+        );
     }
     names
 }

@@ -3,8 +3,8 @@
 //! In: a [`RunRecord`]. Out: text. Its size grows with what is worth looking at (changes and failures one by one), not
 //! with hosts times tasks: cells that say nothing are counted.
 
-use super::record::{Cell, RunRecord, TaskRecord, word};
 use super::Status;
+use super::record::{Cell, RunRecord, TaskRecord, word};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -86,7 +86,11 @@ pub fn page(run: &RunRecord, command: &str) -> String {
         escape(command),
     );
     for text in &run.refusals {
-        let _ = write!(out, "<section class=\"refusal\"><h2>Refused by the guard</h2><pre tabindex=\"0\">{}</pre></section>\n", escape(text));
+        let _ = write!(
+            out,
+            "<section class=\"refusal\"><h2>Refused by the guard</h2><pre tabindex=\"0\">{}</pre></section>\n",
+            escape(text)
+        );
     }
     failures(&mut out, run);
     recap(&mut out, run);
@@ -176,7 +180,10 @@ fn recap(out: &mut String, run: &RunRecord) {
         out.push_str("</tr>\n");
     }
     if quiet > 0 {
-        let _ = write!(out, "<tr><td colspan=\"8\">{quiet} hosts where nothing changed and nothing failed</td></tr>\n");
+        let _ = write!(
+            out,
+            "<tr><td colspan=\"8\">{quiet} hosts where nothing changed and nothing failed</td></tr>\n"
+        );
     }
     out.push_str("</tbody></table></div></section>\n");
 }
@@ -245,14 +252,17 @@ fn chart(out: &mut String, run: &RunRecord) {
     }
     out.push_str("</svg></div>");
     if all > LANES {
-        let _ = write!(out, "<p>{LANES} of {all} hosts: those that failed, then those that took longest.</p>");
+        let _ =
+            write!(out, "<p>{LANES} of {all} hosts: those that failed, then those that took longest.</p>");
     }
     out.push_str("<p class=\"key\"><span class=\"ok\">ok</span> <span class=\"changed\">changed</span> <span class=\"failed\">failed</span> <span class=\"skipped\">skipped</span></p></section>\n");
 }
 
 /// The host that was last, and what it spent its time on.
 fn slowest(out: &mut String, run: &RunRecord) {
-    let Some(host) = cells(run).max_by_key(|(_, _, cell)| cell.to).map(|(_, host, _)| host.clone()) else { return };
+    let Some(host) = cells(run).max_by_key(|(_, _, cell)| cell.to).map(|(_, host, _)| host.clone()) else {
+        return;
+    };
     let mut steps: Vec<(u64, &str)> = cells(run)
         .filter(|(_, other, _)| **other == host)
         .map(|(task, _, cell)| (cell.to - cell.from, task.title.as_str()))
@@ -294,7 +304,11 @@ fn tasks(out: &mut String, run: &RunRecord) {
                 seconds(took),
                 escape(&task.module),
                 if task.place.is_empty() { String::new() } else { format!(" · {}", escape(&task.place)) },
-                if task.tags.is_empty() { String::new() } else { format!(" · tags: {}", escape(&task.tags.join(", "))) },
+                if task.tags.is_empty() {
+                    String::new()
+                } else {
+                    format!(" · tags: {}", escape(&task.tags.join(", ")))
+                },
             );
             results(out, task);
             out.push_str("</details>\n");
@@ -304,7 +318,8 @@ fn tasks(out: &mut String, run: &RunRecord) {
 }
 
 fn results(out: &mut String, task: &TaskRecord) {
-    let telling = |cell: &Cell| is_bad(cell) || cell.ignored || !cell.diff.is_empty() || cell.status == Status::Changed;
+    let telling =
+        |cell: &Cell| is_bad(cell) || cell.ignored || !cell.diff.is_empty() || cell.status == Status::Changed;
     let mut shown = 0;
     let mut quiet: indexmap::IndexMap<&str, Vec<&str>> = indexmap::IndexMap::new();
     for (host, cell) in &task.hosts {

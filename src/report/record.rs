@@ -291,7 +291,9 @@ mod tests {
         let text = std::fs::read_to_string(file.path()).unwrap();
         let kinds: Vec<String> = text
             .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned())
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned()
+            })
             .collect();
         assert_eq!(kinds, ["run", "playbook", "play", "task", "result", "end"]);
     }
