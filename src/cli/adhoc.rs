@@ -56,6 +56,11 @@ struct Args {
     shape: Shape,
 }
 
+/// Its command line.
+pub(super) fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// Runs the command; gives its exit status.
 pub fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible" } else { "quorate run" };

@@ -121,6 +121,11 @@ enum Checked {
     Env,
 }
 
+/// Its command line.
+pub(super) fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible-config" } else { "quorate config" };

@@ -5,6 +5,7 @@
 //! **Invariant:** a module's page cannot differ from what it accepts: both are the same table.
 
 mod actions;
+mod reference;
 mod words;
 
 use super::common::Cannot;
@@ -76,9 +77,17 @@ struct Args {
     /// Accepted for Ansible's sake
     #[arg(short, long, action = clap::ArgAction::Count, hide = true)]
     verbose: u8,
+    /// Write the pages of docs/reference into a folder
+    #[arg(long, value_name = "DIR", hide = true)]
+    reference: Option<std::path::PathBuf>,
     /// Print the version
     #[arg(long)]
     version: bool,
+}
+
+/// Its command line.
+pub(super) fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
 }
 
 /// Runs the command; gives its exit status.
@@ -114,6 +123,14 @@ fn doc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
             )));
         }
     };
+    if let Some(dir) = &args.reference {
+        for (name, text) in reference::pages() {
+            let path = dir.join(name);
+            std::fs::write(&path, text)
+                .map_err(|e| Cannot::start(format!("cannot write {}: {e}", path.display())))?;
+        }
+        return Ok(status::DONE);
+    }
     if args.list || args.list_files {
         list(args, &pages);
         return Ok(status::DONE);

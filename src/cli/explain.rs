@@ -34,6 +34,11 @@ struct Args {
     shape: Shape,
 }
 
+/// Its command line.
+pub(super) fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
     let words = std::iter::once("quorate explain".to_owned()).chain(args.iter().cloned());

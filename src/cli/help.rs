@@ -6,10 +6,10 @@ use super::status;
 use crate::report::display;
 
 /// A code, what it means, what to do.
-type Code = (&'static str, &'static str, &'static str);
+pub(super) type Code = (&'static str, &'static str, &'static str);
 
 #[rustfmt::skip] // read in columns
-const CODES: &[Code] = &[
+pub(super) const CODES: &[Code] = &[
     ("E0100", "This file is not the YAML it should be.", "Look at the place that is named; the line before it is often the cause."),
     ("E0101", "A file cannot be read.", "Check its path and its permissions."),
     ("E0102", "A file is not UTF-8 text.", "Convert it, or take it for what it is: a binary file for `copy`."),

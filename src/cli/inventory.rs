@@ -88,6 +88,11 @@ struct Args {
     version: bool,
 }
 
+/// Its command line.
+pub(super) fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible-inventory" } else { "quorate inventory" };

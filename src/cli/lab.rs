@@ -152,6 +152,11 @@ impl What {
     }
 }
 
+/// Its command line.
+pub(super) fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
     let words = std::iter::once("quorate lab".to_owned()).chain(args.iter().cloned());

@@ -136,3 +136,20 @@ fn errno(error: &std::io::Error, path: Option<&std::path::Path>) -> String {
     let about = path.map_or_else(String::new, |path| format!(": '{}'", path.display()));
     format!("[Errno {}] {words}{about}", error.raw_os_error().unwrap_or(0))
 }
+
+/// The command line of every command, for the reference.
+fn commands() -> Vec<(&'static str, clap::Command)> {
+    // pages must not depend on how wide somebody's terminal is
+    let all = [
+        ("play", play::command()),
+        ("run", adhoc::command()),
+        ("inventory", inventory::command()),
+        ("vault", vault::command()),
+        ("doc", doc::command()),
+        ("config", config::command()),
+        ("graph", graph::command()),
+        ("explain", explain::command()),
+        ("lab", lab::command()),
+    ];
+    all.into_iter().map(|(name, command)| (name, command.term_width(100))).collect()
+}

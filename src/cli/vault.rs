@@ -149,6 +149,11 @@ struct With {
     encrypt_vault_id: Option<String>,
 }
 
+/// Its command line.
+pub(super) fn command() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible-vault" } else { "quorate vault" };
