@@ -421,7 +421,10 @@ impl Case<'_> {
     /// Whether this host's own member is up.
     async fn answers(&mut self) -> bool {
         let target = Target::host(&self.host);
-        self.look().await.find(&target).is_some_and(|member| member.condition != quorate_etcd::Condition::Down)
+        self.look()
+            .await
+            .find(&target)
+            .is_some_and(|member| member.condition != quorate_etcd::Condition::Down)
     }
 
     fn may(&self, claims: &Claims, seen: &Observation) -> Result<Verdict, quorate_etcd::Refusal> {

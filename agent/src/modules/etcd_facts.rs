@@ -281,7 +281,11 @@ mod tests {
         zeros.extend(vec![0; 64]);
         assert_eq!(Log::read(&zeros, 0), whole);
         assert_eq!(Log::read(&bytes[..bytes.len() - 1], 0).index, 7, "the last frame was cut off");
-        assert_eq!(Log::read(&frame(1, &[(1, 1)]), 99).index, 99, "a segment without entries begins behind the last");
+        assert_eq!(
+            Log::read(&frame(1, &[(1, 1)]), 99).index,
+            99,
+            "a segment without entries begins behind the last"
+        );
     }
 
     #[test]

@@ -135,12 +135,7 @@ impl Drop for Lock {
 
 /// Takes the lock `key` from an owner who is known to be dead: ends its lease. Whoever holds it by now under another
 /// name keeps it.
-pub async fn evict(
-    endpoints: &[Endpoint],
-    access: &Access,
-    key: &str,
-    owner: &str,
-) -> Result<(), EtcdError> {
+pub async fn evict(endpoints: &[Endpoint], access: &Access, key: &str, owner: &str) -> Result<(), EtcdError> {
     let client = Box::pin(any_voter(endpoints, access)).await?;
     match client.get(key.as_bytes(), Read::Linearizable).await? {
         Some(kv) if kv.value == owner.as_bytes() => match kv.lease {

@@ -132,7 +132,8 @@ fn compare(spec: &ClusterSpec, seen: &Observation, wish: &Wish) -> Plan {
                 plan.todo.push(todo(Deed::Add, host.clone(), None, host.clone(), why));
             }
             Verdict::Dormant => {
-                let why = "it is in the inventory and not in the member list; data of an earlier life go".to_owned();
+                let why = "it is in the inventory and not in the member list; data of an earlier life go"
+                    .to_owned();
                 plan.todo.push(todo(Deed::Add, host.clone(), None, host.clone(), why));
             }
             Verdict::Live => {
@@ -163,7 +164,9 @@ fn of_inventory(member: &SeenMember, host: &str, verdict: Verdict, wish: &Wish, 
         (true, _) => {}
         (false, Verdict::Dormant) => push(Deed::Start, "it has its data and does not run"),
         (false, Verdict::Absent | Verdict::Remnant) => push(Deed::Replace, "its data are gone"),
-        (false, Verdict::Live) => plan.notes.push(format!("{host} runs and does not serve: {}", member.condition)),
+        (false, Verdict::Live) => {
+            plan.notes.push(format!("{host} runs and does not serve: {}", member.condition))
+        }
         (false, Verdict::Unknown) => {
             plan.notes.push(format!("{host} cannot be asked, and stays as it is: {}", member.condition));
         }
@@ -171,9 +174,16 @@ fn of_inventory(member: &SeenMember, host: &str, verdict: Verdict, wish: &Wish, 
 }
 
 /// Nothing commits: found it, start it, or say that this is a case for recovery.
-fn without_quorum(spec: &ClusterSpec, seen: &Observation, verdict: impl Fn(&str) -> Verdict, plan: &mut Plan) {
+fn without_quorum(
+    spec: &ClusterSpec,
+    seen: &Observation,
+    verdict: impl Fn(&str) -> Verdict,
+    plan: &mut Plan,
+) {
     let hosts = || spec.members.iter().map(|member| member.host.clone());
-    if hosts().all(|host| matches!(verdict(&host), Verdict::Absent | Verdict::Remnant)) && !seen.anyone_answers() {
+    if hosts().all(|host| matches!(verdict(&host), Verdict::Absent | Verdict::Remnant))
+        && !seen.anyone_answers()
+    {
         for host in hosts() {
             let why = "no host has any data: the cluster is founded".to_owned();
             plan.todo.push(todo(Deed::Create, host.clone(), None, host, why));

@@ -26,8 +26,7 @@ fn ask(cluster: &str, inventory: &str, allow: usize) -> String {
     }
     let spec = ClusterSpec { name: "etcd".into(), members };
     let plan = plan(&spec, &see(cluster), &wish);
-    let deeds: Vec<String> =
-        plan.todo.iter().map(|todo| format!("{:?} {}", todo.deed, todo.name)).collect();
+    let deeds: Vec<String> = plan.todo.iter().map(|todo| format!("{:?} {}", todo.deed, todo.name)).collect();
     match plan.problem {
         Some(problem) => format!("NO: {problem}"),
         None => deeds.join(", "),

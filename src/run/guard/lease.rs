@@ -144,9 +144,8 @@ pub(crate) fn endpoints(spec: &quorate_etcd::ClusterSpec, seen: &Observation) ->
             of(&voter.host).or_else(|| voter.client_urls.iter().find_map(|url| url.parse().ok()))
         })
         .collect();
-    let learner = |host: &str| {
-        seen.members.iter().any(|m| m.role == Role::Learner && m.host.as_deref() == Some(host))
-    };
+    let learner =
+        |host: &str| seen.members.iter().any(|m| m.role == Role::Learner && m.host.as_deref() == Some(host));
     let rest = spec.members.iter().filter(|member| !learner(&member.host));
     for endpoint in rest.map(|member| member.client.clone()) {
         if !all.contains(&endpoint) {
@@ -158,14 +157,12 @@ pub(crate) fn endpoints(spec: &quorate_etcd::ClusterSpec, seen: &Observation) ->
 
 fn refusal(cluster: &str, key: &str, error: &LockError) -> Refusal {
     let (message, fact) = match error {
-        LockError::Held { owner } => (
-            format!("another run works on cluster \"{cluster}\""),
-            format!("lock {key}: held by {owner}"),
-        ),
-        LockError::Etcd(error) => (
-            format!("the lock of cluster \"{cluster}\" cannot be taken"),
-            format!("lock {key}: {error}"),
-        ),
+        LockError::Held { owner } => {
+            (format!("another run works on cluster \"{cluster}\""), format!("lock {key}: held by {owner}"))
+        }
+        LockError::Etcd(error) => {
+            (format!("the lock of cluster \"{cluster}\" cannot be taken"), format!("lock {key}: {error}"))
+        }
     };
     let text = format!("refused[locked]: {message}\n  {fact}\n  nothing was changed");
     Refusal { text, message: format!("{message}: {fact}"), code: "locked".into(), facts: vec![fact] }

@@ -110,7 +110,9 @@ pub(super) async fn alarm(call: &ActionCall<'_>) -> Result<Dict, Failure> {
         client.disarm(kind, None).await.map_err(told)?;
         let left = client.alarms().await.map_err(told)?;
         if left.iter().any(|(_, alarm)| *alarm == kind) {
-            return Err(Failure::action("the alarm is raised again: no space was made, or not on every member"));
+            return Err(Failure::action(
+                "the alarm is raised again: no space was made, or not on every member",
+            ));
         }
     }
     Ok(dict! {"changed" => true, "disarmed" => Value::list(on)})

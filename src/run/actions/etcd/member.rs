@@ -12,7 +12,9 @@ use quorate_etcd::observation::View;
 use quorate_etcd::ops::Enter;
 use quorate_etcd::settle::Expected;
 use quorate_etcd::start::{LocalDir, initial_cluster};
-use quorate_etcd::{Condition, Endpoint, MemberId, Observation, Role, SeenMember, Step, Timing, wait_settled};
+use quorate_etcd::{
+    Condition, Endpoint, MemberId, Observation, Role, SeenMember, Step, Timing, wait_settled,
+};
 use quorate_value::{Dict, Value, dict};
 use std::time::Duration;
 
@@ -80,11 +82,14 @@ async fn present(session: &mut Session<'_>) -> Result<Dict, Failure> {
         Named::Peer(url) => super::endpoint("peer", url)?,
         Named::Host(host) => session.wish(host)?.peer.clone(),
         Named::Id(_) | Named::Name(_) => {
-            return Err(Failure::action("a new member is named by its `host` or its `peer`: it has no id and no name yet"));
+            return Err(Failure::action(
+                "a new member is named by its `host` or its `peer`: it has no id and no name yet",
+            ));
         }
     };
     let learner = session.args.bool("learner");
-    let step = if learner { Step::AddLearner { peer: peer.clone() } } else { Step::AddVoter { peer: peer.clone() } };
+    let step =
+        if learner { Step::AddLearner { peer: peer.clone() } } else { Step::AddVoter { peer: peer.clone() } };
     let seen = session.look().await;
     if let Some(member) = named.find(&seen) {
         return Ok(result(session, &seen, Some(member), false));
@@ -133,7 +138,9 @@ async fn promoted(session: &mut Session<'_>) -> Result<Dict, Failure> {
         if session.call.check {
             return Ok(result(session, &seen, None, true)); // a run would have announced it before
         }
-        return Err(Failure::action(format!("{named} is not in the member list: announce it first, with `state: present`")));
+        return Err(Failure::action(format!(
+            "{named} is not in the member list: announce it first, with `state: present`"
+        )));
     };
     let (id, target) = (member.id, Named::target(member));
     if member.role == Role::Voter && !member.name.is_empty() {
@@ -241,9 +248,10 @@ async fn absent(session: &mut Session<'_>) -> Result<Dict, Failure> {
 /// Another peer URL for a member that moved with its data.
 async fn updated(session: &mut Session<'_>) -> Result<Dict, Failure> {
     let named = session.named();
-    let peer = super::endpoint("peer", session.args.nonempty("peer").ok_or_else(|| {
-        Failure::action("missing required arguments: peer")
-    })?)?;
+    let peer = super::endpoint(
+        "peer",
+        session.args.nonempty("peer").ok_or_else(|| Failure::action("missing required arguments: peer"))?,
+    )?;
     let is_there = |seen: &Observation| {
         let url = Named::Peer(peer.to_string());
         url.find(seen).and_then(|member| member.id)
@@ -276,7 +284,9 @@ async fn updated(session: &mut Session<'_>) -> Result<Dict, Failure> {
         }
     }
     let seen = session
-        .until(SPREADS, |seen| (is_there(seen) != Some(id)).then(|| "the member list has its old URL".to_owned()))
+        .until(SPREADS, |seen| {
+            (is_there(seen) != Some(id)).then(|| "the member list has its old URL".to_owned())
+        })
         .await
         .map_err(Failure::action)?;
     let member = seen.members.iter().find(|member| member.id == Some(id)).cloned();
@@ -288,7 +298,9 @@ pub(super) async fn leader(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     let seen = session.look().await;
     let id = |host: &str| -> Result<MemberId, Failure> {
         let found = seen.voters().find(|voter| voter.host.as_deref() == Some(host) || voter.name == host);
-        found.and_then(|voter| voter.id).ok_or_else(|| Failure::action(format!("{host} is no voter of the cluster")))
+        found
+            .and_then(|voter| voter.id)
+            .ok_or_else(|| Failure::action(format!("{host} is no voter of the cluster")))
     };
     let to = session.args.nonempty("to").map(id).transpose()?;
     let mut away: Vec<MemberId> = Vec::new();
@@ -311,6 +323,7 @@ pub(super) async fn leader(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     if !seen.commits() {
         return Err(session.without_quorum(&seen));
     }
-    let leader = session.move_leader(to, &away).await.map_err(|failure| Failure::action(message(&failure)))?;
+    let leader =
+        session.move_leader(to, &away).await.map_err(|failure| Failure::action(message(&failure)))?;
     Ok(dict! {"changed" => true, "leader" => leader})
 }

@@ -33,7 +33,9 @@ pub(super) async fn plan(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     }
     let mut seen = session.look().await;
     // a cluster that elects right now is no case for recovery
-    if !seen.commits() && seen.members.iter().any(|member| matches!(member.condition, Condition::NotServing(_))) {
+    if !seen.commits()
+        && seen.members.iter().any(|member| matches!(member.condition, Condition::NotServing(_)))
+    {
         let settled = session.until(std::time::Duration::from_secs(10), |seen| {
             (!seen.commits()).then(|| "no quorum".to_owned())
         });

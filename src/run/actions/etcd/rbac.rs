@@ -21,7 +21,9 @@ pub(super) async fn user(call: &ActionCall<'_>) -> Result<Dict, Failure> {
             return Ok(dict! {"changed" => false});
         }
         if name == "root" && client.auth_status().await.map_err(told)? == Auth::Enabled {
-            return Err(Failure::action("authentication is on: without the user root nobody could turn it off"));
+            return Err(Failure::action(
+                "authentication is on: without the user root nobody could turn it off",
+            ));
         }
         if !call.check {
             client.user_delete(name).await.map_err(told)?;
@@ -86,7 +88,9 @@ fn wanted(args: &quorate_agent::args::Args) -> Result<Vec<Stored>, Failure> {
             return Err(Failure::action("permissions: `recursive` and `range_end` exclude each other"));
         }
         if key.is_empty() && !recursive {
-            return Err(Failure::action("permissions: an empty `key` needs `recursive: true`: it means every key"));
+            return Err(Failure::action(
+                "permissions: an empty `key` needs `recursive: true`: it means every key",
+            ));
         }
         let kind = match item.text("permission") {
             "read" => PermissionType::Read,

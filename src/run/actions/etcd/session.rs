@@ -5,13 +5,13 @@
 //! Not here: what is asked of members (one file a family).
 
 use super::{endpoint, ground};
+use crate::report::Event;
 use crate::run::actions::ActionCall;
 use crate::run::guard::Refusal;
 use crate::run::guard::cluster::{Cluster, Ground, Pki, policy};
 use crate::run::guard::lease::endpoints;
 use crate::run::guard::reach::{Reach, identity};
 use crate::run::task::Failure;
-use crate::report::Event;
 use quorate_agent::args::Args;
 use quorate_etcd::observe::{ClusterSpec, SpecMember};
 use quorate_etcd::{
@@ -104,7 +104,10 @@ impl<'a> Session<'a> {
     /// The inventory's line of a host.
     pub(super) fn wish(&self, host: &str) -> Result<&SpecMember, Failure> {
         self.cluster.spec.members.iter().find(|member| member.host == host).ok_or_else(|| {
-            Failure::action(format!("{host} is no host of cluster \"{}\" in the inventory", self.cluster.name()))
+            Failure::action(format!(
+                "{host} is no host of cluster \"{}\" in the inventory",
+                self.cluster.name()
+            ))
         })
     }
 
@@ -118,9 +121,9 @@ impl<'a> Session<'a> {
 
     /// A client of this member.
     pub(super) async fn client(&self, member: &SeenMember) -> Result<MemberClient, Failure> {
-        let url = self
-            .url(member)
-            .ok_or_else(|| Failure::action(format!("{} has never started: nobody can ask it", member.label())))?;
+        let url = self.url(member).ok_or_else(|| {
+            Failure::action(format!("{} has never started: nobody can ask it", member.label()))
+        })?;
         MemberClient::connect(&url, &self.reach.access).await.map_err(told)
     }
 
@@ -188,9 +191,12 @@ impl<'a> Session<'a> {
                     });
                     let heir = heirs.min_by_key(|voter| voter.lag.unwrap_or(u64::MAX));
                     match heir.and_then(|heir| heir.id) {
-                        None => return Err(Failure::action("no healthy voter could take the leadership over")),
+                        None => {
+                            return Err(Failure::action("no healthy voter could take the leadership over"));
+                        }
                         Some(heir) => {
-                            let moved = async { self.client(leader).await?.move_leader(heir).await.map_err(told) };
+                            let moved =
+                                async { self.client(leader).await?.move_leader(heir).await.map_err(told) };
                             match moved.await {
                                 Ok(()) => "the new leader is not known to a quorum yet".to_owned(),
                                 Err(failure) => message(&failure),
@@ -326,8 +332,7 @@ fn found(ground: &Ground, call: &ActionCall<'_>, args: &Args) -> Result<Option<C
     }
     if let Some(name) = args.nonempty("cluster") {
         let inventory = call.run.shared.inventory();
-        let hosts: Vec<String> =
-            inventory.hosts().map(|id| inventory.host_name(id).to_string()).collect();
+        let hosts: Vec<String> = inventory.hosts().map(|id| inventory.host_name(id).to_string()).collect();
         drop(inventory);
         let of = |host: &String| Cluster::of(ground, host).filter(|cluster| cluster.name() == name);
         return match hosts.iter().find_map(of) {

@@ -28,7 +28,9 @@ pub(super) async fn snapshot(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     if directory {
         let max_age = Duration::from_secs(session.args.int("max_age").unwrap_or(0).max(0) as u64);
         if let Some((newest, age)) = newest(Path::new(&dest), &name).filter(|(_, age)| *age <= max_age) {
-            return Ok(dict! {"changed" => false, "dest" => newest.display().to_string(), "age" => age.as_secs() as i64});
+            return Ok(
+                dict! {"changed" => false, "dest" => newest.display().to_string(), "age" => age.as_secs() as i64},
+            );
         }
     }
     let seen = session.look().await;
@@ -103,7 +105,8 @@ fn passphrase(session: &Session<'_>) -> Result<Option<quorate_vault::Secret>, Fa
 /// Whom to ask: the follower furthest ahead, then the leader, then a voter without quorum, then a learner.
 fn source(session: &Session<'_>, seen: &Observation) -> Result<SeenMember, Failure> {
     if let Some(host) = session.args.nonempty("host") {
-        let member = seen.members.iter().find(|member| member.host.as_deref() == Some(host) && member.id.is_some());
+        let member =
+            seen.members.iter().find(|member| member.host.as_deref() == Some(host) && member.id.is_some());
         return member.cloned().ok_or_else(|| Failure::action(format!("{host} is no member of the cluster")));
     }
     let rank = |member: &&SeenMember| {
@@ -117,10 +120,9 @@ fn source(session: &Session<'_>, seen: &Observation) -> Result<SeenMember, Failu
         (class, leads, std::cmp::Reverse(status.map_or(0, |status| status.raft_applied)))
     };
     let answering = seen.members.iter().filter(|member| member.status.is_some() && member.id.is_some());
-    answering
-        .min_by_key(rank)
-        .cloned()
-        .ok_or_else(|| Failure::action(format!("no member answers: {}", seen.members_line(std::time::Instant::now()))))
+    answering.min_by_key(rank).cloned().ok_or_else(|| {
+        Failure::action(format!("no member answers: {}", seen.members_line(std::time::Instant::now())))
+    })
 }
 
 async fn write(session: &Session<'_>, member: &SeenMember, part: &Path) -> Result<SnapshotInfo, Failure> {
@@ -295,8 +297,13 @@ mod tests {
     fn only_our_snapshots_are_counted() {
         let dir = tempfile::tempdir().unwrap();
         for name in [
-            "a-20260101T000000Z.db", "a-20260102T000000Z.db.vault", "a-20260102T000000Z.db.vault.json",
-            "a-20260103T000000Z.db.part", "b-20260104T000000Z.db", "a-b-20260104T000000Z.db", "a-notes.db",
+            "a-20260101T000000Z.db",
+            "a-20260102T000000Z.db.vault",
+            "a-20260102T000000Z.db.vault.json",
+            "a-20260103T000000Z.db.part",
+            "b-20260104T000000Z.db",
+            "a-b-20260104T000000Z.db",
+            "a-notes.db",
         ] {
             std::fs::write(dir.path().join(name), "").unwrap();
         }

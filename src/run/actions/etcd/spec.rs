@@ -33,7 +33,9 @@ const STATE: &[&str] = &["present", "absent"];
 const PERMISSION: &[Param] = &[
     Param::str("key").aliases(&["prefix"]).required().no_log_false().doc("The key, or the first of a range."),
     Param::str("range_end").doc("The first key behind the range. Not together with `recursive`."),
-    Param::bool("recursive").default_bool(false).doc("All keys that begin with `key`; with an empty `key`, all."),
+    Param::bool("recursive")
+        .default_bool(false)
+        .doc("All keys that begin with `key`; with an empty `key`, all."),
     Param::str("permission").required().choices(&["read", "write", "readwrite"]).doc("What is allowed."),
 ];
 
