@@ -65,6 +65,13 @@ pub const KEYS: &[Key] = keys! {
     "DEFAULT_PRIVATE_KEY_FILE"   [("defaults", "private_key_file")] ["ANSIBLE_PRIVATE_KEY_FILE"] Path "";
     "DEFAULT_TRANSPORT"          [("defaults", "transport")] ["ANSIBLE_TRANSPORT"] Text "ssh";
     "DEFAULT_BECOME"             [("privilege_escalation", "become")] ["ANSIBLE_BECOME"] Flag "false";
+    "BECOME_ALLOW_SAME_USER"     [("privilege_escalation", "become_allow_same_user")] ["ANSIBLE_BECOME_ALLOW_SAME_USER"] Flag "false";
+    "DEFAULT_LOAD_CALLBACK_PLUGINS" [("defaults", "bin_ansible_callbacks")] ["ANSIBLE_LOAD_CALLBACK_PLUGINS"] Flag "false";
+    "LOG_VERBOSITY"              [("defaults", "log_verbosity")] ["ANSIBLE_LOG_VERBOSITY"] Number "0";
+    "CACHE_PLUGIN_PREFIX"        [("defaults", "fact_caching_prefix")] ["ANSIBLE_CACHE_PLUGIN_PREFIX"] Text "";
+    "DEFAULT_PRIVATE_ROLE_VARS"  [("defaults", "private_role_vars")] ["ANSIBLE_PRIVATE_ROLE_VARS"] Flag "false";
+    "ENABLE_TASK_DEBUGGER"       [("defaults", "enable_task_debugger")] ["ANSIBLE_ENABLE_TASK_DEBUGGER"] Flag "false";
+    "TASK_DEBUGGER_IGNORE_ERRORS" [("defaults", "task_debugger_ignore_errors")] ["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"] Flag "true";
     "DEFAULT_BECOME_METHOD"      [("privilege_escalation", "become_method")] ["ANSIBLE_BECOME_METHOD"] Text "sudo";
     "DEFAULT_BECOME_USER"        [("privilege_escalation", "become_user")] ["ANSIBLE_BECOME_USER"] Text "root";
     "DEFAULT_BECOME_EXE"         [("privilege_escalation", "become_exe")] ["ANSIBLE_BECOME_EXE"] Text "";
@@ -212,8 +219,13 @@ impl Settings {
                 _ => raw,
             };
             if key.shape == Shape::Number && !value.is_empty() && value.trim().parse::<i64>().is_err() {
+                let from = match &source {
+                    Source::Env(name) => format!("env: {name}"),
+                    Source::File(path) => path.display().to_string(),
+                    Source::Default => "default".to_owned(),
+                };
                 return Err(format!(
-                    "Invalid type for configuration option setting: {}: `{value}` is no whole number",
+                    "Config '{}' from '{from}' has an invalid value: Invalid value provided for 'integer': '{value}'",
                     key.name
                 ));
             }

@@ -150,6 +150,31 @@ impl quorate_inventory::Decrypt for Secrets {
     }
 }
 
+/// `INVENTORY_ENABLED`.
+fn enabled_plugins(settings: &Settings) -> Vec<quorate_inventory::Plugin> {
+    let named: Vec<_> = settings
+        .list("INVENTORY_ENABLED")
+        .iter()
+        .filter_map(|name| quorate_inventory::Plugin::named(name.trim()))
+        .collect();
+    if named.is_empty() { quorate_inventory::Options::default().enabled } else { named }
+}
+
+/// What `constructed` and `generator` sources compute with.
+struct InventoryTemplates(quorate_template::Engine);
+
+impl quorate_inventory::Templates for InventoryTemplates {
+    fn expression(&self, expression: &Str, variables: &Arc<Dict>) -> Result<Value, String> {
+        let context = quorate_template::Context::new(&**variables);
+        self.0.eval_expression(&expression.clone().trusted(), &context).map_err(|e| e.to_string())
+    }
+
+    fn template(&self, template: &Str, variables: &Arc<Dict>) -> Result<Value, String> {
+        let context = quorate_template::Context::new(&**variables);
+        self.0.render_str(template, &context).map_err(|e| e.to_string())
+    }
+}
+
 /// Reads settings, inventory, secrets and extra variables.
 pub fn ground(
     shape: &Shape,
@@ -212,6 +237,8 @@ pub fn ground(
             "silently" => quorate_inventory::GroupNames::Silently,
             _ => quorate_inventory::GroupNames::Never,
         },
+        enabled: enabled_plugins(&settings),
+        templates: Some(Arc::new(InventoryTemplates(crate::vars::render::engine(&settings)))),
         ..quorate_inventory::Options::default()
     };
     let loaded = Inventory::load(&sources, options);
@@ -307,6 +334,7 @@ pub fn ground(
     let look = display::Look::detect(settings.flag("ANSIBLE_NOCOLOR"), settings.flag("ANSIBLE_FORCE_COLOR"));
     let manner = Manner {
         verbosity,
+        log_verbosity: settings.number("LOG_VERBOSITY").unwrap_or(0).clamp(0, 9) as u8,
         show_skipped: settings.flag("DISPLAY_SKIPPED_HOSTS"),
         show_ok: settings.flag("DISPLAY_OK_HOSTS"),
         yaml: settings.text("CALLBACK_RESULT_FORMAT") == "yaml"
@@ -600,12 +628,31 @@ pub fn resolve(name: &str, collections: &[String]) -> Option<String> {
 
 /// The run itself, with its readers.
 pub fn start(ground: &Ground) -> Arc<Run> {
-    let mut reader = Ansible::new(ground.look, ground.manner);
-    run_with(ground, Box::new(move |event: Event| reader.event(&event)))
+    match stdout_callback(ground) {
+        "minimal" => start_minimal_as(ground, false),
+        "oneline" => start_minimal_as(ground, true),
+        _ => {
+            let mut reader = Ansible::new(ground.look, ground.manner);
+            run_with(ground, Box::new(move |event: Event| reader.event(&event)))
+        }
+    }
+}
+
+/// The name of the stdout callback, without its collection.
+fn stdout_callback(ground: &Ground) -> &str {
+    let name = ground.shared.settings.text("DEFAULT_STDOUT_CALLBACK");
+    name.rsplit('.').next().unwrap_or(name)
 }
 
 /// The same for ad-hoc commands, which print a block (or a line) a host.
 pub fn start_minimal(ground: &Ground, one_line: bool) -> Arc<Run> {
+    if !one_line && ground.shared.settings.flag("DEFAULT_LOAD_CALLBACK_PLUGINS") {
+        return start(ground);
+    }
+    start_minimal_as(ground, one_line)
+}
+
+fn start_minimal_as(ground: &Ground, one_line: bool) -> Arc<Run> {
     let mut reader = crate::report::Minimal::new(ground.look, ground.manner, one_line);
     run_with(ground, Box::new(move |event: Event| reader.event(&event)))
 }

@@ -102,6 +102,22 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         (&filter_words(&args.tags), &filter_words(&args.skip_tags)),
     )?;
     let ground = with_force_handlers(ground, args.force_handlers);
+    if ground.limit.is_some() {
+        let inventory = ground.shared.inventory();
+        let left = inventory.select_value(&Value::from("all"), ground.limit.as_ref());
+        if left.hosts.is_empty() && inventory.hosts().any(|id| !inventory.host(id).is_implicit()) {
+            for warning in &left.warnings {
+                display::warning(&warning.to_string());
+            }
+            return Err(Cannot::start(super::headline(
+                "Specified inventory, host pattern and/or --limit leaves us with no hosts to target.",
+                ansible,
+            )));
+        }
+    }
+    if args.shape.flush_cache {
+        ground.shared.flush_cache();
+    }
     let mut books = Vec::new();
     let compile = |diags: Vec<crate::diag::Diag>| Cannot {
         text: diags

@@ -129,6 +129,12 @@ impl ConnectError {
     }
 }
 
+/// How a module comes to run, for people who ask with `-vvv`.
+pub fn shown_command(becoming: Option<&Become>, module: &str) -> String {
+    let command = format!("quorate-agent {module}");
+    becoming.map_or_else(|| command.clone(), |become_| bootstrap::become_command(become_, &command))
+}
+
 type Slot<T> = Arc<OnceCell<Result<T, ConnectError>>>;
 
 /// All connections of a run.

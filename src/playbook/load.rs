@@ -965,6 +965,11 @@ impl Loader {
         Ok(block)
     }
 
+    /// The full name behind a module's name, if there is such a module.
+    pub fn resolve_action(&self, name: &str, collections: &[String]) -> Option<String> {
+        self.host.resolve_action(name, collections)
+    }
+
     /// One task.
     pub fn task(&self, node: &Node, around: &Around) -> Loaded<Task> {
         let mapping = node.as_mapping().expect("the caller looked");
@@ -1030,16 +1035,23 @@ impl Loader {
         if task
             .register
             .as_ref()
-            .is_some_and(|r| r.as_str().is_some_and(|name| !is_identifier(name) && !name.contains("{{")))
+            .is_some_and(|r| r.as_str().is_none_or(|name| !is_identifier(name) && !name.contains("{{")))
         {
             let span = mapping.entry("register").map_or(node.span, |e| e.value.span);
+            let written = task.register.clone().unwrap_or_default();
+            let kind = if matches!(written, Value::Str(_)) {
+                String::new()
+            } else {
+                format!(" of type '{}'", written.type_name())
+            };
             return Err(Diag::error(
                 "E0136",
                 format!(
-                    "Invalid variable name in 'register' specified: '{}'",
-                    task.register.as_ref().and_then(Value::as_str).unwrap_or_default()
+                    "Invalid 'register' specified: Invalid variable name '{}'{kind}.",
+                    quorate_value::str_of(&written)
                 ),
             )
+            .help("Variable names must be strings starting with a letter or underscore character, and contain only letters, numbers and underscores.")
             .at(span));
         }
         if short == "include_role" || short == "import_role" {
@@ -1117,22 +1129,24 @@ impl Loader {
         if key == "action" || key == "local_action" {
             match value {
                 Value::Str(text) => {
-                    let (name, rest) =
-                        text.as_str().trim().split_once(char::is_whitespace).unwrap_or((text.trim(), ""));
-                    task.action.name = Str::new(name).at(entry.value.span);
+                    let (name, rest) = split_action(text.as_str().trim());
+                    task.action.name = carry(&text, name).at(entry.value.span);
                     let rest = carry(&text, rest.trim());
                     task.action.args = self.free_args(name, &rest, entry.value.span)?;
                 }
                 Value::Dict(entries) => {
                     let mut args = Arc::unwrap_or_clone(entries);
+                    if let Some(inner) = args.get("args").and_then(Value::as_dict).cloned() {
+                        args.remove("args");
+                        args.update(&inner);
+                    }
                     let Some(name) = args.remove("module").and_then(|v| v.as_text().cloned()) else {
                         return Err(
                             Diag::error("E0138", "no module/action detected in task.").at(entry.value.span)
                         );
                     };
-                    let (module, rest) =
-                        name.as_str().trim().split_once(char::is_whitespace).unwrap_or((name.trim(), ""));
-                    task.action.name = Str::new(module).at(entry.value.span);
+                    let (module, rest) = split_action(name.as_str().trim());
+                    task.action.name = carry(&name, module).at(entry.value.span);
                     if !rest.is_empty() {
                         let mut parsed =
                             self.free_args(module, &carry(&name, rest.trim()), entry.value.span)?;
@@ -1205,7 +1219,9 @@ impl Loader {
                 .at(span)
                 .help("quote the whole value, or write the arguments as a mapping")
         })?;
-        if !raw && let Some(rest) = args.get("_raw_params") {
+        // what a template would add is refused where it is run
+        let later = |rest: &Value| rest.as_text().is_some_and(Str::is_template);
+        if !raw && let Some(rest) = args.get("_raw_params").filter(|rest| !later(rest) || args.len() == 1) {
             return Err(Diag::error(
                 "E0143",
                 format!("this task '{module}' has extra params, which is only allowed in the following modules: {}", FREE_FORM.join(", ")),
@@ -1237,13 +1253,29 @@ fn full_role_name(path: &Path) -> Option<String> {
     }
 }
 
+/// The module and the rest; blanks inside a template do not part them.
+fn split_action(text: &str) -> (&str, &str) {
+    let mut depth = 0usize;
+    for (at, c) in text.char_indices() {
+        let rest = &text[at..];
+        if rest.starts_with("{{") {
+            depth += 1;
+        } else if rest.starts_with("}}") {
+            depth = depth.saturating_sub(1);
+        } else if c.is_whitespace() && depth == 0 {
+            return (&text[..at], &text[at..]);
+        }
+    }
+    (text, "")
+}
+
 /// Modules whose text is a command line rather than pairs.
 fn is_shell_like(module: &str) -> bool {
     matches!(short_name(module), "command" | "shell" | "script" | "raw" | "win_command" | "win_shell")
 }
 
 /// Modules that take free text (`_raw_params`).
-const FREE_FORM: [&str; 16] = [
+pub const FREE_FORM: [&str; 16] = [
     "add_host",
     "command",
     "group_by",
@@ -1437,7 +1469,8 @@ fn vars_of(node: &Node) -> Loaded<Dict> {
 
 /// A valid variable name: a Python identifier that is no keyword.
 pub fn is_identifier(name: &str) -> bool {
-    const KEYWORDS: [&str; 35] = [
+    const KEYWORDS: [&str; 38] = [
+        "true", "false", "none",
         "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
         "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in",
         "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
@@ -1583,6 +1616,11 @@ fn merge_args(task: &mut Task, node: &Node) -> Loaded<()> {
         }
         (Value::Str(text), Value::Dict(args)) if text.is_template() => {
             Arc::make_mut(args).insert("_variable_params", Value::Str(text));
+        }
+        (Value::Dict(extra), Value::Str(text)) if text.is_template() => {
+            let mut merged = (*extra).clone();
+            merged.insert("_variable_params", Value::Str(text.clone()));
+            task.action.args = Value::dict(merged);
         }
         _ => {
             return Err(Diag::error(

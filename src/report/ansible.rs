@@ -3,7 +3,7 @@
 use super::display::{self, Look, Tone};
 use super::{ErrorChain, Event, Outcome, Reader, Status, diff};
 use crate::plan::Step;
-use quorate_value::{Dict, JsonStyle, Span, Value, source_of, str_of};
+use quorate_value::{Dict, JsonStyle, Span, Value, dict, source_of, str_of};
 use std::collections::HashSet;
 
 /// What to show.
@@ -11,6 +11,8 @@ use std::collections::HashSet;
 pub struct Manner {
     /// How many `-v`.
     pub verbosity: u8,
+    /// The same for the log file.
+    pub log_verbosity: u8,
     /// `display_skipped_hosts`.
     pub show_skipped: bool,
     /// `display_ok_hosts`.
@@ -31,6 +33,7 @@ impl Default for Manner {
     fn default() -> Self {
         Manner {
             verbosity: 0,
+            log_verbosity: 0,
             show_skipped: true,
             show_ok: true,
             yaml: false,
@@ -180,6 +183,15 @@ impl Ansible {
         if let Some(chain) = &outcome.error {
             self.error(chain);
         }
+        // of a loop of `debug`, what is left says that it has failed
+        if looped && step.module() == "debug" {
+            let text = format!(
+                "fatal: [{}]: FAILED! => {}",
+                Self::host(outcome),
+                self.dump(&dict! {"msg" => "One or more items failed"}, false)
+            );
+            self.line(Tone::Error, &text);
+        }
         if !looped {
             let host = Self::host(outcome);
             let word = if outcome.status == Status::Unreachable { "UNREACHABLE" } else { "FAILED" };
@@ -281,23 +293,21 @@ impl Ansible {
 
 /// What `debug` shows, and what no output shows.
 fn clean(result: &mut Dict, step: &Step) {
-    if step.module() == "debug" {
-        for key in [
-            "changed",
-            "failed",
-            "skipped",
-            "skipped_reason",
-            "failed_when_result",
-            "ansible_loop_var",
-            "item",
-        ] {
-            if key == "failed" && result.get("failed").is_some_and(Value::is_truthy) {
-                continue;
-            }
-            let var = step.task.loop_control.loop_var.as_str().unwrap_or("item");
-            result.remove(if key == "item" { var } else { key });
-        }
+    if !matches!(step.module(), "debug") {
+        return;
     }
+    // a message stands alone; a variable without what every result has
+    let alone = result.contains_key("msg");
+    result.retain(|key, value| {
+        let key = key.as_str().unwrap_or_default();
+        match key {
+            "msg" | "exception" | "warnings" | "deprecations" => true,
+            "failed" => value.is_truthy(),
+            _ if key.starts_with("_ansible_") => true,
+            "changed" | "invocation" | "skipped" | "skipped_reason" | "failed_when_result" => false,
+            _ => !alone,
+        }
+    });
 }
 
 /// `[ERROR]: …` with each cause and its source lines.
@@ -310,8 +320,18 @@ fn format_chain(chain: &ErrorChain) -> String {
         headline.push('.');
     }
     let mut out = format!("[ERROR]: {headline}\n");
-    let many = chain.links.len() > 1;
-    for (i, (text, span)) in chain.links.iter().enumerate() {
+    // what is said of one place is said at once
+    let mut links: Vec<(String, Span)> = Vec::new();
+    for (text, span) in &chain.links {
+        match links.last_mut() {
+            Some((before, place)) if *place == *span && span.is_known() => {
+                *before = format!("{}: {text}", before.trim_end_matches('.'));
+            }
+            _ => links.push((text.clone(), *span)),
+        }
+    }
+    let many = links.len() > 1;
+    for (i, (text, span)) in links.iter().enumerate() {
         if i > 0 {
             out.push_str("<<< caused by >>>\n\n");
         }
@@ -319,7 +339,7 @@ fn format_chain(chain: &ErrorChain) -> String {
             if i == 0 {
                 out.push('\n');
             }
-            let last = i + 1 == chain.links.len();
+            let last = i + 1 == links.len();
             out.push_str(&if last { text.clone() } else { format!("{}.", text.trim_end_matches('.')) });
             out.push('\n');
         }
@@ -408,7 +428,8 @@ impl Reader for Ansible {
                 let title = step.title();
                 let mut text =
                     format!("FAILED - RETRYING: [{}]: {title} ({left} retries left).", Self::host(outcome));
-                if self.manner.verbosity > 2 {
+                let always = outcome.result.get("_ansible_verbose_always").is_some_and(Value::is_truthy);
+                if self.manner.verbosity > 2 || always {
                     text.push_str(&format!("Result was: {}", self.dump(&outcome.result, false)));
                 }
                 self.line(Tone::Verbose, &text);
@@ -434,6 +455,8 @@ impl Reader for Ansible {
             Event::Verbose(level, text) => {
                 if self.manner.verbosity >= *level {
                     self.line(Tone::Verbose, text);
+                } else if self.manner.log_verbosity >= *level {
+                    display::log(text);
                 }
             }
             Event::Refused { text } => display::err(&self.look.paint(Tone::Error, text)),

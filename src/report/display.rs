@@ -122,8 +122,29 @@ pub fn log_to(path: &std::path::Path) -> std::io::Result<()> {
     Ok(())
 }
 
-fn log(text: &str) {
-    if let Some(file) = LOG.get() {
-        writeln!(file.lock().expect("no panic while printing"), "{text}").ok();
+/// One record of the log: when, who, how grave, what.
+pub fn log(text: &str) {
+    let Some(file) = LOG.get() else { return };
+    let now = std::time::SystemTime::now();
+    let millis = now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().subsec_millis();
+    let level = if text.starts_with("[ERROR]") {
+        "ERROR"
+    } else if text.starts_with("[WARNING]") {
+        "WARNING"
+    } else {
+        "INFO"
+    };
+    let user = quorate_agent::system::users::own().map(|user| user.name).unwrap_or_default();
+    let text = text.trim_start_matches('\n');
+    if text.is_empty() {
+        return;
     }
+    let mut file = file.lock().expect("no panic while printing");
+    writeln!(
+        file,
+        "{},{millis:03} p={} u={user} n=ansible {level}| {text}",
+        quorate_agent::system::clock::format(now, "%Y-%m-%d %H:%M:%S"),
+        std::process::id(),
+    )
+    .ok();
 }

@@ -5,8 +5,8 @@
 //! **Invariant:** a host starts a step only when every host of the batch has come to the last gate in front of it.
 
 use super::Run;
-use super::debugger::{self, Decision};
 use super::cursor::{Cursor, Fate, Health, step_at};
+use super::debugger::{self, Decision};
 use super::expand;
 use super::outbox::Outbox;
 use super::task::{self, Done, Effect, registered, shown};
@@ -201,6 +201,11 @@ impl Runner {
     async fn play(&mut self, play: &Play, answers: Dict) -> Result<bool, Diag> {
         let mut vars = PlayVars::new(play);
         vars.prompted = Arc::new(answers);
+        if self.run.shared.settings.flag("DEFAULT_PRIVATE_ROLE_VARS") {
+            // what roles define is theirs alone
+            vars.role_vars = std::sync::RwLock::default();
+            vars.role_defaults = std::sync::RwLock::default();
+        }
         let vars = Arc::new(vars);
         let nobody: Arc<str> = Arc::from("localhost");
         let scope = TaskScope::new(&self.run.shared, &vars, &nobody, None);
@@ -559,6 +564,14 @@ impl Runner {
         if !wanted {
             return Ok(None);
         }
+        // hosts that are known already are not asked again
+        if policy == "smart" && play.gather_facts.is_none() {
+            let all = scope.play.batch.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            let known = |host: &Arc<str>| self.run.shared.knows_facts(host);
+            if !all.is_empty() && all.iter().all(known) {
+                return Ok(None);
+            }
+        }
         let mut args = Dict::new();
         for (name, value, setting) in [
             ("gather_subset", &play.gather_subset, "DEFAULT_GATHER_SUBSET"),
@@ -890,7 +903,7 @@ impl Runner {
                 }
                 batch.once.insert(step.id);
             }
-            if let Some(limit) = self.throttle(batch, &step, &name)
+            if let Some(limit) = self.throttle(batch, &step, &name)?
                 && batch.in_step.get(&step.id).copied().unwrap_or(0) >= limit
             {
                 continue;
@@ -908,11 +921,18 @@ impl Runner {
         render::flag(&scope, value).unwrap_or(false)
     }
 
-    fn throttle(&self, batch: &Batch, step: &Arc<Step>, host: &Arc<str>) -> Option<usize> {
-        let value = step.keywords.get(Kw::Throttle)?;
+    fn throttle(&self, batch: &Batch, step: &Arc<Step>, host: &Arc<str>) -> Result<Option<usize>, Diag> {
+        let Some(value) = step.keywords.get(Kw::Throttle) else { return Ok(None) };
         let scope = TaskScope::new(&self.run.shared, &batch.vars, host, Some(step));
-        let limit = render::value(&scope, value).ok().and_then(|v| task::number(&v))?;
-        (limit >= 1.0).then_some(limit as usize)
+        let Ok(rendered) = render::value(&scope, value) else { return Ok(None) };
+        let limit = task::number(&rendered).ok_or_else(|| {
+            let text = format!(
+                "Failed to convert the throttle value to an integer: invalid literal for int() with base 10: {}",
+                quorate_value::repr(&rendered)
+            );
+            Diag::error("E0224", text).at(task::span_of(value, step.task.span))
+        })?;
+        Ok((limit >= 1.0).then_some(limit as usize))
     }
 
     fn tell(&mut self, batch: &mut Batch, step: StepId, event: Event) {
@@ -1044,7 +1064,13 @@ impl Runner {
     }
 
     /// Shows the end of a step to whoever debugs, and asks what to do.
-    fn debug(&mut self, batch: &mut Batch, step: &Arc<Step>, name: &Arc<str>, done: &Done) -> Option<Decision> {
+    fn debug(
+        &mut self,
+        batch: &mut Batch,
+        step: &Arc<Step>,
+        name: &Arc<str>,
+        done: &Done,
+    ) -> Option<Decision> {
         if !batch.debugs && step.keywords.get(Kw::Debugger).is_none() {
             return None;
         }
@@ -1479,7 +1505,21 @@ impl Runner {
         };
         let action = action.trim().to_owned();
         if !holds(&scope)? {
-            let result = dict! {"changed" => false, "skipped" => true, "skip_reason" => "Conditional result was False"};
+            let rest = match action.as_str() {
+                "end_host" => format!(", continuing execution for {name}"),
+                "end_role" => format!(", continuing execution for {name}"),
+                "end_batch" => ", continuing current batch".to_owned(),
+                "end_play" => ", continuing play".to_owned(),
+                "clear_facts" => format!(", not clearing facts and fact cache for {name}"),
+                _ => String::new(),
+            };
+            let message = match action.as_str() {
+                "end_host" => format!("end_host conditional evaluated to false{rest}"),
+                other => other.to_owned(),
+            };
+            let reason = format!("{action} conditional evaluated to False{rest}");
+            self.tell(batch, step.id, Event::Verbose(2, format!("META: {reason}")));
+            let result = dict! {"msg" => message, "skip_reason" => reason};
             let outcome = Outcome {
                 host: name.clone(),
                 delegate: None,
@@ -1507,6 +1547,21 @@ impl Runner {
             return Ok(());
         }
         batch.hosts[index].at += 1;
+        let told = match action.as_str() {
+            "noop" => Some("noop".to_owned()),
+            "flush_handlers" => Some(format!("triggered running handlers for {name}")),
+            "clear_facts" => Some("facts cleared".to_owned()),
+            "refresh_inventory" => Some("inventory successfully refreshed".to_owned()),
+            "clear_host_errors" => Some("cleared host errors".to_owned()),
+            "reset_connection" => Some("reset connection".to_owned()),
+            "end_host" => Some(format!("ending play for {name}")),
+            "end_batch" => Some("ending batch".to_owned()),
+            "end_play" => Some("ending play".to_owned()),
+            _ => None,
+        };
+        if let Some(text) = told {
+            self.tell(batch, step.id, Event::Verbose(2, format!("META: {text}")));
+        }
         match action.as_str() {
             "noop" => {}
             "flush_handlers" => {

@@ -139,6 +139,15 @@ impl Failure {
         Failure { result: dict! {"msg" => message, "failed" => true}, links: all, ..Failure::default() }
     }
 
+    /// The same, with another `msg` in the result than the whole chain.
+    #[must_use]
+    pub fn saying(mut self, message: &str) -> Self {
+        self.result = dict! {"msg" => message, "failed" => true};
+        self.links =
+            vec![(format!("Task failed: {message}"), self.links.first().map_or(Span::default(), |l| l.1))];
+        self
+    }
+
     /// A failure told by an action: `Action failed: …`.
     pub fn action(message: impl Into<String>) -> Self {
         let message = message.into();
@@ -171,13 +180,61 @@ pub async fn run(
     tell: Tell<'_>,
 ) -> Done {
     let mut scope = TaskScope::new(&run.shared, play, host, Some(step));
+    let named;
+    let mut step = step;
+    let mut nowhere = None;
+    if step.task.action.name.contains("{{") {
+        match resolved(run, &scope, step) {
+            Ok(found) => {
+                named = found;
+                step = &named;
+                scope.step = Some(step.clone());
+            }
+            Err(failure) => nowhere = Some(failure),
+        }
+    }
     if let Some((task, result)) = rescuing {
         scope.locals.insert("ansible_failed_task", task);
         scope.locals.insert("ansible_failed_result", result);
     }
     let life = Life { run, play, host, step, tell };
+    if let Some(failure) = nowhere {
+        // a task that does not run needs no module
+        let attempt = match life.first_false(&scope) {
+            Ok(Some(condition)) => skipped(condition),
+            _ => life.failed(&scope, failure),
+        };
+        return life.finish_single(&scope, attempt);
+    }
     life.run(scope).await
 }
+
+/// The step with the module that its template names.
+fn resolved(run: &Run, scope: &TaskScope, step: &Arc<Step>) -> Result<Arc<Step>, Failure> {
+    let written = &step.task.action.name;
+    let span = if written.span().is_known() { written.span() } else { step.task.span };
+    let fail = |text: String| Failure::task(step, vec![(text, span)]);
+    let name = render::value(scope, &Value::Str(written.clone())).map_err(|e| fail(e.to_string()))?;
+    let name = str_of(&name);
+    let collections = step.keywords.collections.as_ref().map(|c| c.to_vec()).unwrap_or_default();
+    let Some(full) = run.shared.loader().resolve_action(&name, &collections) else {
+        return Err(fail(format!("Cannot resolve '{name}' to an action or module.")));
+    };
+    let mut task = (*step.task).clone();
+    task.name.get_or_insert_with(|| written.clone());
+    task.action.name = Str::new(&full).at(span);
+    Ok(Arc::new(Step {
+        id: step.id,
+        task: Arc::new(task),
+        keywords: step.keywords.clone(),
+        context: step.context.clone(),
+        tags: step.tags.clone(),
+        implicit: step.implicit,
+    }))
+}
+
+/// How many attempts there were, for the conditions of the task itself.
+const ATTEMPTS: &str = "quorate_attempts";
 
 /// Where events of a task go.
 pub type Tell<'a> = &'a (dyn Fn(Event) + Send + Sync);
@@ -362,6 +419,18 @@ impl Life<'_> {
             scope.locals.update(&locals);
             let mut attempt = self.item(scope.fork(), Some(&locals)).await;
             attempt.result.update(&locals_of_result(&locals));
+            if let Some(template) = control.label.as_ref()
+                && let Err(error) = self.label_checked(&scope, &attempt, template)
+            {
+                let span = span_of(template, self.step.task.span);
+                let failure = Failure::task(
+                    self.step,
+                    vec![(format!("Failed to template loop_control.label: {error}"), span)],
+                );
+                let mut failed = self.failed(&scope, failure);
+                failed.result.update(&locals_of_result(&locals));
+                attempt = failed;
+            }
             let label = self.label(&scope, control.label.as_ref(), item, no_log);
             if let Some(text) = label.as_ref().filter(|_| control.label.is_some()) {
                 attempt.result.insert("_ansible_item_label", text.clone());
@@ -495,9 +564,19 @@ impl Life<'_> {
         render::value(scope, value).ok().and_then(|v| v.as_str().map(str::to_owned))
     }
 
+    /// A label may name what the task registers.
+    fn label_checked(
+        &self,
+        scope: &TaskScope,
+        attempt: &Attempt,
+        label: &Value,
+    ) -> Result<(), TemplateError> {
+        render::value(&self.with_result(scope, attempt), label).map(|_| ())
+    }
+
     fn label(&self, scope: &TaskScope, label: Option<&Value>, item: &Value, no_log: bool) -> Option<Value> {
         if no_log {
-            return Some(Value::from("None"));
+            return Some(Value::from("(censored due to no_log)"));
         }
         match label {
             None => Some(item.clone()),
@@ -519,6 +598,20 @@ impl Life<'_> {
     }
 
     async fn item(&self, scope: TaskScope, locals: Option<&Dict>) -> Attempt {
+        // a template that comes out as nobody is a mistake, whatever the condition says
+        if let Some(written @ Value::Str(text)) = self.step.keywords.get(Kw::DelegateTo)
+            && text.is_template()
+            && render::value(&scope, written).is_ok_and(|v| v.as_str() == Some(""))
+        {
+            let text = format!(
+                "Empty hostname produced from delegate_to: {}.",
+                quorate_value::repr(&written.untrusted())
+            );
+            return self.failed(
+                &scope,
+                Failure::task(self.step, vec![(text, span_of(written, self.step.task.span))]),
+            );
+        }
         match self.first_false(&scope) {
             Ok(None) => {}
             Ok(Some(condition)) => return skipped(condition),
@@ -561,7 +654,11 @@ impl Life<'_> {
         let delay = number_of(&task.delay).unwrap_or(5.0).max(0.0);
         let mut number = 1;
         loop {
-            let mut attempt = self.once(scope).await;
+            let mut attempt = match self.register_name(scope).filter(|_| looping) {
+                // conditions of the task may ask how often it has been tried
+                Some(_) => self.once(&scope.fork().with(ATTEMPTS, number)).await,
+                None => self.once(scope).await,
+            };
             if !looping || attempt.status == Status::Unreachable {
                 return attempt;
             }
@@ -595,7 +692,7 @@ impl Life<'_> {
                     attempt.status = Status::Failed;
                     attempt.result.insert("failed", true);
                     if attempt.links.is_empty() {
-                        attempt.links = vec![("Task failed: Action failed.".into(), task.span)];
+                        attempt.links = vec![(judged(&attempt.result), task.span)];
                     }
                 }
                 return attempt;
@@ -609,6 +706,8 @@ impl Life<'_> {
                 ignored: false,
                 error: None,
             };
+            let mut outcome = outcome;
+            Arc::make_mut(&mut outcome.result).insert("retries", attempts);
             (self.tell)(Event::Retry { step: self.step.clone(), left, outcome });
             number += 1;
             tokio::time::sleep(Duration::from_secs_f64(delay)).await;
@@ -618,7 +717,10 @@ impl Life<'_> {
     /// The variables of the task plus what it would register.
     fn with_result(&self, scope: &TaskScope, attempt: &Attempt) -> TaskScope {
         let mut here = scope.fork();
-        let kept = registered(&attempt.result);
+        let mut kept = registered(&attempt.result);
+        if let Some(number) = scope.locals.get(ATTEMPTS) {
+            kept.insert("attempts", number.clone());
+        }
         for effect in &attempt.effects {
             match effect {
                 Effect::Set { vars, .. } | Effect::Include { vars, .. } => here.locals.update(vars),
@@ -640,6 +742,13 @@ impl Life<'_> {
         let mut result = failure.result;
         if !failure.unreachable {
             result.insert("failed", true);
+            for (key, value) in
+                [("changed", Value::Bool(false)), ("exception", Value::from("(traceback unavailable)"))]
+            {
+                if !result.contains_key(key) {
+                    result.insert(key, value);
+                }
+            }
         }
         let help = failure.help;
         let links = if failure.links.is_empty() {
@@ -676,7 +785,8 @@ impl Life<'_> {
 
     async fn execute(&self, scope: &TaskScope) -> Result<Attempt, Failure> {
         let task = &self.step.task;
-        let delegated = self.keyword(scope, Kw::DelegateTo)?.map(|v| str_of(&v));
+        let delegated =
+            self.keyword(scope, Kw::DelegateTo)?.map(|v| str_of(&v)).filter(|name| !name.is_empty());
         let mut scope_for_args = scope.fork();
         let delegate_scope = delegated.as_ref().map(|name| {
             let mut other = TaskScope::new(&self.run.shared, self.play, &Arc::from(name.as_str()), None);
@@ -690,14 +800,21 @@ impl Life<'_> {
             );
         }
         let args = self.arguments(&scope_for_args)?;
-        let check = match self.keyword(scope, Kw::CheckMode)? {
-            Some(value) => value.to_bool_loose().unwrap_or(self.run.shared.options.check),
-            None => self.run.shared.options.check,
+        let flag = |kw: Kw, otherwise: bool| -> Result<bool, Failure> {
+            let Some(value) = self.keyword(scope, kw)? else { return Ok(otherwise) };
+            value.to_bool_loose().ok_or_else(|| {
+                let name = Kw::ALL.iter().find(|(k, _)| *k == kw).map_or("", |(_, n)| *n);
+                let written = self.step.keywords.get(kw).cloned().unwrap_or_default();
+                let text = format!(
+                    "Error processing keyword '{name}': The value {} could not be converted to 'bool'.",
+                    quorate_value::repr(&value)
+                );
+                Failure::task(self.step, vec![(text, span_of(&written, task.span))])
+            })
         };
-        let diff = match self.keyword(scope, Kw::Diff)? {
-            Some(value) => value.to_bool_loose().unwrap_or(self.run.shared.options.diff),
-            None => self.run.shared.options.diff,
-        };
+        let check = flag(Kw::CheckMode, self.run.shared.options.check)?;
+        let diff = flag(Kw::Diff, self.run.shared.options.diff)?;
+        flag(Kw::Become, false)?;
         let environment = self.environment(scope)?;
         let timeout = self
             .keyword(scope, Kw::Timeout)?
@@ -758,6 +875,17 @@ impl Life<'_> {
             }
         };
         normalise(&mut result);
+        if let Some(text) = result
+            .get("msg")
+            .and_then(Value::as_str)
+            .filter(|text| text.starts_with("Unsupported parameters for (ansible.builtin."))
+        {
+            let text = renamed(text, &actions::written_name(self.step));
+            result.insert("msg", text);
+        }
+        if !diff && call.module == "file" {
+            result.remove("diff");
+        }
         if diff {
             result.insert("_ansible_diff", true);
         }
@@ -914,8 +1042,19 @@ impl Life<'_> {
             let rendered = render::value(scope, &raw).map_err(|e| fail(None, e, span_of(&raw, task.span)))?;
             if let Value::Dict(entries) = rendered {
                 args.remove("_raw_params");
-                args.update(&entries.iter().map(|(k, v)| (k.clone(), v.untrusted())).collect());
+                args.update(&entries);
             }
+        }
+        if free
+            && args.len() > 1
+            && args.get("_raw_params").and_then(Value::as_text).is_some_and(Str::is_template)
+        {
+            let text = format!(
+                "this task '{}' has extra params, which is only allowed in the following modules: {}",
+                task.action.name.as_str(),
+                crate::playbook::FREE_FORM.join(", ")
+            );
+            return Err(Failure::task(self.step, vec![(text, task.span)]));
         }
         let mut out = self.defaults(scope, &full)?;
         let lazy = actions::renders_itself(self.step.module());
@@ -929,7 +1068,12 @@ impl Life<'_> {
                 (Key::Str(text), "set_fact") if text.contains("{{") => {
                     let rendered = render::value(scope, &Value::Str(Str::new(text).trusted()))
                         .map_err(|e| fail(Some(&name), e, task.span))?;
-                    Key::from(str_of(&rendered))
+                    match &rendered {
+                        Value::Str(text) => Key::from(text.as_str()),
+                        Value::Int(number) => Key::Int(*number),
+                        Value::Bool(flag) => Key::Bool(*flag),
+                        other => Key::from(str_of(other)),
+                    }
                 }
                 _ => key.clone(),
             };
@@ -1095,9 +1239,36 @@ impl Life<'_> {
         } else {
             Status::Ok
         };
-        if attempt.status == Status::Failed && attempt.links.is_empty() {
-            attempt.links = vec![("Task failed: Action failed.".into(), task.span)];
+        if attempt.status == Status::Failed && !attempt.result.contains_key("msg") {
+            attempt.result.insert("msg", "Task failed: Action failed: Unknown error.");
         }
+        if attempt.status == Status::Failed && attempt.links.is_empty() {
+            attempt.links = vec![(judged(&attempt.result), task.span)];
+        }
+    }
+}
+
+/// Refused parameters: modules that an action runs have their old names, others the name that people wrote.
+fn renamed(text: &str, written: &str) -> String {
+    let Some((_, rest)) = text.split_once("(ansible.builtin.") else { return text.to_owned() };
+    let Some((module, rest)) = rest.split_once(')') else { return text.to_owned() };
+    let name = match module {
+        "copy" | "command" | "unarchive" | "assemble" | "script" | "service" | "uri" | "dnf" => {
+            format!("ansible.legacy.{module}")
+        }
+        _ if crate::playbook::short_name(written) == module => written.to_owned(),
+        _ => format!("ansible.builtin.{module}"),
+    };
+    format!("Unsupported parameters for ({name}){rest}")
+}
+
+/// What to say where a condition has made a failure of a result.
+fn judged(result: &Dict) -> String {
+    match result.get("msg").map(str_of) {
+        None => "Task failed: Action failed: Unknown error.".into(),
+        Some(text) if text.is_empty() => "Task failed: Action failed.".into(),
+        Some(text) if text.starts_with("Task failed: ") => text,
+        Some(text) => format!("Task failed: Action failed: {text}"),
     }
 }
 
@@ -1211,6 +1382,9 @@ fn normalise(result: &mut Dict) {
 /// `Task failed: Module failed: …`, as 2.19 says it.
 fn failure_text(module: &str, result: &Dict, full: &Str) -> String {
     let message = result.get("msg").map(str_of).unwrap_or_default();
+    if message.starts_with("Task failed: ") {
+        return message;
+    }
     let cause = result.get("_cause").map(str_of).unwrap_or_default();
     let kind = if actions::is_action(module) && !actions::runs_module(module) { "Action" } else { "Module" };
     let _ = full;

@@ -17,7 +17,11 @@ pub(super) fn run(scope: &TaskScope, call: &LookupCall, caller: &dyn Caller) -> 
         .unwrap_or(&call.name);
     Some(match name {
         "file" => each(call, |term| file(scope, call, term)),
-        "unvault" => each(call, |term| file(scope, call, term)),
+        "unvault" => each(call, |term| {
+            let path = render::find_file(scope, "files", term)
+                .map_err(|_| failed(call, format!("Unable to find file matching \"{term}\" ")))?;
+            read(scope, &path).map(Value::Str)
+        }),
         "template" => each(call, |term| template(scope, call, caller, term)),
         "fileglob" => fileglob(scope, call),
         "first_found" => first_found(scope, call),
@@ -74,7 +78,10 @@ fn read(scope: &TaskScope, path: &Path) -> Result<Str> {
 
 fn file(scope: &TaskScope, call: &LookupCall, term: &str) -> Result<Value> {
     let path = render::find_file(scope, "files", term).map_err(|_| {
-        failed(call, format!("Unable to access the file '{term}'. Use -vvvvv to see paths searched."))
+        failed(
+            call,
+            format!("Unable to access the file '{term}': File not found. Use -vvvvv to see paths searched."),
+        )
     })?;
     let text = read(scope, &path)?;
     let mut out = text.as_str();
@@ -309,6 +316,9 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
 
 fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
     let mut out = Vec::new();
+    if call.terms.is_empty() {
+        return Err(failed(call, "Search key is required but was not found"));
+    }
     for term in &call.terms {
         let parsed = crate::playbook::kv::parse_kv(&Str::from(str_of(term)), false)
             .map_err(|e| failed(call, e.to_string()))?;
@@ -320,6 +330,9 @@ fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
                 .unwrap_or_else(|| otherwise.to_owned())
         };
         let key = parsed.get("_raw_params").map(str_of).unwrap_or_default();
+        if key.is_empty() {
+            return Err(failed(call, "Search key is required but was not found".to_owned()));
+        }
         let name = pick("file", "ansible.csv");
         let delimiter = match pick("delimiter", "TAB").as_str() {
             "TAB" | "\\t" => '\t',

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// Names that every task sees.
-pub(super) const NAMES: [&str; 34] = [
+pub(super) const NAMES: [&str; 36] = [
     "hostvars",
     "groups",
     "group_names",
@@ -42,7 +42,9 @@ pub(super) const NAMES: [&str; 34] = [
     "ansible_verbosity",
     "ansible_version",
     "ansible_facts",
-    "ansible_search_path",
+    "ansible_config_file",
+    "ansible_playbook_python",
+    "environment",
     "vars",
 ];
 
@@ -122,6 +124,13 @@ fn of_host(shared: &Arc<Shared>, host: &str, name: &str) -> Option<Value> {
         "ansible_playbook_python" => Value::from("/usr/bin/python3"),
         _ => return None,
     })
+}
+
+/// Where a host is when nobody says so.
+pub(super) fn address(shared: &Arc<Shared>, host: &str) -> Value {
+    let inventory = shared.inventory();
+    let implicit = inventory.host_id(host).is_some_and(|id| inventory.host(id).is_implicit());
+    Value::from(if implicit { "127.0.0.1" } else { host })
 }
 
 pub(super) fn host(scope: &HostScope, name: &str) -> Option<Var> {

@@ -1,5 +1,6 @@
 //! Variables: who defines what, and which definition a task on a host sees.
 
+mod facts;
 mod lookups;
 mod magic;
 mod password;

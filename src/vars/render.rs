@@ -329,11 +329,12 @@ pub fn find_file(scope: &TaskScope, kind: &str, name: &str) -> std::result::Resu
 
 /// What to say where a file is nowhere, with the nearest name.
 pub fn not_found(name: &str, searched: &[PathBuf]) -> String {
-    let mut message = format!("Could not find or access '{name}'\nSearched in:\n");
+    let mut message = format!("Could not find or access '{name}'\nSearched in:");
     for place in searched {
         let full = std::path::absolute(place).unwrap_or_else(|_| place.clone());
-        message.push_str(&format!("\t{}\n", full.display()));
+        message.push_str(&format!("\n\t{}", full.display()));
     }
+    message.push(' ');
     let mut names: Vec<String> = Vec::new();
     for dir in searched.iter().filter_map(|place| place.parent()) {
         names.extend(

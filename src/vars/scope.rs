@@ -361,7 +361,9 @@ impl Scope for TaskScope {
         if let Some(value) = self.locals.get(name) {
             return Some(Var::Lazy(value.clone()));
         }
-        magic::task(self, name).or_else(|| self.lookup(name).map(Var::Lazy))
+        magic::task(self, name).or_else(|| self.lookup(name).map(Var::Lazy)).or_else(|| {
+            (name == "ansible_host").then(|| Var::Final(magic::address(&self.shared, &self.host)))
+        })
     }
 
     fn names(&self) -> Vec<Arc<str>> {

@@ -54,6 +54,8 @@ pub struct HostVars {
     pub set: Arc<Dict>,
     /// `include_vars`.
     pub included: Arc<Dict>,
+    /// Facts for later runs, by their full names.
+    pub kept: Arc<Dict>,
 }
 
 /// What everybody in a run shares.
@@ -78,6 +80,8 @@ pub struct Shared {
     pub notices: Mutex<Vec<Event>>,
     hosts: RwLock<HashMap<Arc<str>, Arc<RwLock<HostVars>>>>,
     groups: Mutex<Option<Value>>,
+    /// Facts of earlier runs.
+    cache: Option<super::facts::FactCache>,
 }
 
 impl Shared {
@@ -90,7 +94,9 @@ impl Shared {
         vault: quorate_vault::VaultSecrets,
     ) -> Self {
         let engine = crate::vars::render::engine(&settings);
+        let cache = super::facts::FactCache::of(&settings);
         Shared {
+            cache,
             settings,
             options,
             inventory: RwLock::new(inventory),
@@ -128,7 +134,48 @@ impl Shared {
             return host.clone();
         }
         let mut hosts = self.hosts.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        hosts.entry(Arc::from(name)).or_default().clone()
+        let host = hosts.entry(Arc::from(name)).or_default().clone();
+        drop(hosts);
+        if let Some(facts) = self.cache.as_ref().and_then(|cache| cache.load(name)) {
+            self.remember(&mut host.write().unwrap_or_else(std::sync::PoisonError::into_inner), &facts);
+        }
+        host
+    }
+
+    /// Facts of a host, by the names that modules give them.
+    fn remember(&self, vars: &mut HostVars, facts: &Dict) {
+        let inject = self.settings.inject_facts;
+        let (known, injected) = (Arc::make_mut(&mut vars.facts), Arc::make_mut(&mut vars.injected));
+        for (key, value) in facts {
+            let name = key.json_text();
+            let short = name.strip_prefix("ansible_").unwrap_or(&name);
+            known.insert(short, value.clone());
+            if inject {
+                injected.insert(name.as_ref(), value.clone());
+            }
+        }
+        if self.cache.is_some() {
+            Arc::make_mut(&mut vars.kept).update(facts);
+        }
+    }
+
+    fn keep(&self, host: &str) {
+        let Some(cache) = &self.cache else { return };
+        let kept = self.host(host).read().unwrap_or_else(std::sync::PoisonError::into_inner).kept.clone();
+        if let Err(error) = cache.store(host, &kept) {
+            self.notice(format!("facts of {host} cannot be cached: {error}"));
+        }
+    }
+
+    /// `--flush-cache`: nothing is known from before.
+    pub fn flush_cache(&self) {
+        if let Some(cache) = &self.cache {
+            let inventory = self.inventory();
+            for host in inventory.hosts() {
+                cache.forget(inventory.host_name(host));
+            }
+            cache.forget("localhost");
+        }
     }
 
     fn change(&self, host: &str, change: impl FnOnce(&mut HostVars)) {
@@ -146,8 +193,12 @@ impl Shared {
     pub fn set_cacheable(&self, host: &str, name: &str, value: Value) {
         self.change(host, |vars| {
             Arc::make_mut(&mut vars.facts).insert(name, value.clone());
-            Arc::make_mut(&mut vars.injected).insert(name, value);
+            Arc::make_mut(&mut vars.injected).insert(name, value.clone());
+            if self.cache.is_some() {
+                Arc::make_mut(&mut vars.kept).insert(name, value);
+            }
         });
+        self.keep(host);
     }
 
     /// `include_vars`.
@@ -157,18 +208,15 @@ impl Shared {
 
     /// Facts that a module returned (`ansible_facts`).
     pub fn add_facts(&self, host: &str, facts: &Dict) {
-        let inject = self.settings.inject_facts;
-        self.change(host, |vars| {
-            let (known, injected) = (Arc::make_mut(&mut vars.facts), Arc::make_mut(&mut vars.injected));
-            for (key, value) in facts {
-                let name = key.json_text();
-                let short = name.strip_prefix("ansible_").unwrap_or(&name);
-                known.insert(short, value.clone());
-                if inject {
-                    injected.insert(name.as_ref(), value.clone());
-                }
-            }
-        });
+        self.change(host, |vars| self.remember(vars, facts));
+        self.keep(host);
+    }
+
+    /// Whether facts of a host have been gathered.
+    pub fn knows_facts(&self, host: &str) -> bool {
+        let host = self.host(host);
+        let vars = host.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        vars.facts.contains_key("fqdn") || vars.facts.contains_key("gather_subset")
     }
 
     /// `meta: clear_facts`.
@@ -176,7 +224,11 @@ impl Shared {
         self.change(host, |vars| {
             vars.facts = Arc::default();
             vars.injected = Arc::default();
+            vars.kept = Arc::default();
         });
+        if let Some(cache) = &self.cache {
+            cache.forget(host);
+        }
     }
 
     /// The loader; set before anything runs.

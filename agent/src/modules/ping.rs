@@ -19,7 +19,7 @@ impl Module for Ping {
 
     fn run(&self, args: &Args, _: &Ctx) -> Result<Outcome, Failure> {
         match args.text("data") {
-            "crash" => Err(Failure::new("boom")),
+            "crash" => Err(Failure::new("Task failed: Module failed: boom")),
             data => Ok(Outcome::ok().with("ping", data)),
         }
     }

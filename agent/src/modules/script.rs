@@ -25,6 +25,7 @@ static SPEC: Spec = Spec::new(
     Param::str("executable").doc("Program that reads the script, such as `/usr/bin/python3`."),
     Param::bool("decrypt").default_bool(true).doc("Decrypts a vaulted script on the controller."),
     Param::str("_content").hidden().doc("SHA-256 of the script; set by the controller."),
+    Param::int("_size").hidden().doc("Size of the script; set by the controller."),
     Param::str("_arguments").hidden().doc("Its arguments, as a shell reads them; set by the controller."),
     Param::str("_original_basename").hidden().doc("Name of the script; set by the controller."),
 ])

@@ -4,7 +4,7 @@ use super::{ActionCall, ActionResult};
 use crate::playbook::{Loader, is_identifier};
 use crate::run::task::{Effect, Expand, Failure, number};
 use crate::vars::render;
-use quorate_value::{Dict, Str, Value, dict, str_of};
+use quorate_value::{Dict, Key, Str, Value, dict, str_of};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,18 +19,41 @@ fn known(call: &ActionCall<'_>, names: &[&str]) -> Result<(), Failure> {
     if unknown.is_empty() {
         return Ok(());
     }
-    let mut all: Vec<&str> = names.to_vec();
-    all.sort_unstable();
-    let full = if call.module_as_written.contains('.') {
-        call.module_as_written.clone()
-    } else {
-        format!("ansible.builtin.{}", call.module)
-    };
-    Err(Failure::action(format!(
-        "Unsupported parameters for ({full}) module: {}. Supported parameters include: {}.",
-        unknown.join(", "),
-        all.join(", ")
-    )))
+    let (unknown, module) = (unknown.join(", "), call.module.as_str());
+    Err(match module {
+        "fail" | "set_stats" | "group_by" => {
+            invalid(call, &format!("Invalid options for {module}: {unknown}"))
+        }
+        "include_vars" => told(call, format!("{unknown} is not a valid option in include_vars")),
+        _ => {
+            let mut all: Vec<&str> = names.to_vec();
+            all.sort_unstable();
+            let mut all = all.join(", ");
+            if module == "assert" {
+                all = "fail_msg, quiet, success_msg, that (msg)".into();
+            }
+            let written = match super::written_name(call.step) {
+                name if name.starts_with("ansible.builtin.") => {
+                    format!("ansible_collections.ansible.builtin.plugins.action.{module}")
+                }
+                name => name,
+            };
+            let text = format!(
+                "Unsupported parameters for ({written}) module: {unknown}. Supported parameters include: {all}."
+            );
+            invalid(call, &text)
+        }
+    })
+}
+
+/// Arguments that do not fit: the result says it alone.
+fn invalid(call: &ActionCall<'_>, message: &str) -> Failure {
+    told(call, message.to_owned()).saying(message)
+}
+
+/// A mistake that an action finds before it begins.
+fn told(call: &ActionCall<'_>, message: String) -> Failure {
+    Failure::task(call.step, vec![(message, call.step.task.span)])
 }
 
 fn flag(call: &ActionCall<'_>, name: &str, otherwise: bool) -> Result<bool, Failure> {
@@ -49,7 +72,7 @@ fn flag(call: &ActionCall<'_>, name: &str, otherwise: bool) -> Result<bool, Fail
 pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
     known(call, &["msg", "var", "verbosity"])?;
     if call.args.contains_key("msg") && call.args.contains_key("var") {
-        return Err(Failure::action("parameters are mutually exclusive: msg|var"));
+        return Err(invalid(call, "parameters are mutually exclusive: msg|var"));
     }
     let verbosity = call.args.get("verbosity").and_then(number).unwrap_or(0.0) as i64;
     if verbosity > i64::from(call.run.shared.options.verbosity) {
@@ -59,6 +82,16 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
         ));
     }
     let mut result = dict! {"changed" => false};
+    if let Some(var) =
+        call.args.get("var").filter(|v| !matches!(v, Value::Str(_) | Value::Null | Value::Omit))
+    {
+        let message = format!(
+            "argument 'var' is of type {} and we were unable to convert to _check_type_str_no_conversion: '{}' is not a string and conversion is not allowed",
+            var.type_name(),
+            str_of(var)
+        );
+        return Err(Failure::task(call.step, vec![(message.clone(), call.step.task.span)]).saying(&message));
+    }
     match (call.args.get("var"), call.args.get("msg")) {
         (Some(var), _) => {
             // `var: "{{ item }}"` names a variable by a template
@@ -106,19 +139,27 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
 
 pub(super) fn fail(call: &ActionCall<'_>) -> ActionResult {
     known(call, &["msg"])?;
-    let message = call.args.get("msg").map_or_else(|| "Failed as requested from task".to_owned(), str_of);
-    Err(Failure::action(message))
+    let message =
+        call.args.get("msg").cloned().unwrap_or_else(|| Value::from("Failed as requested from task"));
+    let mut failure = Failure::action(str_of(&message));
+    failure.links = vec![(format!("Task failed: Action failed: {}", str_of(&message)), call.step.task.span)];
+    failure.result.insert("msg", message);
+    Err(failure)
 }
 
 pub(super) fn assert(call: &ActionCall<'_>) -> ActionResult {
     known(call, &["fail_msg", "msg", "quiet", "success_msg", "that"])?;
     let Some(that) = call.args.get("that") else {
-        return Err(Failure::action("missing required arguments: that"));
+        return Err(invalid(call, "missing required arguments: that"));
     };
     // `that: "{{ conditions }}"` is a list by way of a template
     let that = match that {
-        Value::Str(text) if text.is_template() => render::value(call.scope, that)
-            .map_err(|e| Failure::task(call.step, vec![(e.to_string(), text.span())]))?,
+        Value::Str(text)
+            if text.is_template() && text.trim().starts_with("{{") && text.trim().ends_with("}}") =>
+        {
+            render::value(call.scope, that)
+                .map_err(|e| Failure::task(call.step, vec![(e.to_string(), text.span())]))?
+        }
         other => other.clone(),
     };
     let conditions = match that {
@@ -168,18 +209,21 @@ pub(super) fn set_fact(call: &ActionCall<'_>) -> ActionResult {
     let cacheable = vars.remove("cacheable").and_then(|v| v.to_bool_loose()).unwrap_or(false);
     vars.remove("_raw_params");
     if vars.is_empty() {
-        return Err(Failure::action(
+        return Err(invalid(
+            call,
             "No key/value pairs provided, at least one is required for this action to succeed",
         ));
     }
     for key in vars.keys() {
-        match key.as_str() {
-            Some(name) if is_identifier(name) => {}
-            _ => {
-                return Err(Failure::action(format!(
-                    "The variable name '{}' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.",
-                    key.json_text()
-                )));
+        match key {
+            Key::Str(name) if is_identifier(name) => {}
+            other => {
+                let kind = match other {
+                    Key::Str(_) => String::new(),
+                    other => format!(" of type '{}'", other.to_value().type_name()),
+                };
+                let text = format!("Invalid variable name '{}'{kind}.", other.json_text());
+                return Err(Failure::task(call.step, vec![(text, call.step.task.span)]));
             }
         }
     }
@@ -217,6 +261,15 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
             "name",
         ],
     )?;
+    let has = |names: &[&str]| names.iter().any(|name| call.args.contains_key(*name));
+    if has(&["dir", "depth", "files_matching", "ignore_files", "extensions", "ignore_unknown_extensions"])
+        && has(&["file", "_raw_params"])
+    {
+        return Err(told(
+            call,
+            "You are mixing file only and dir only arguments, these are incompatible".into(),
+        ));
+    }
     let loader = call.run.shared.loader();
     let text = |name: &str| call.args.get(name).filter(|v| !v.is_null()).map(str_of);
     let mut files = Vec::new();
@@ -242,7 +295,7 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
             } else {
                 format!("{} directory does not exist", dir.display())
             };
-            return Err(Failure::action(message));
+            return Err(unread(call, &[], message));
         }
         let depth = call.args.get("depth").and_then(number).unwrap_or(0.0) as usize;
         let words = |name: &str, otherwise: &[&str]| -> Vec<String> {
@@ -278,11 +331,11 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
                 if lenient || matching.is_some() {
                     continue;
                 }
-                return Err(Failure::action(format!(
-                    "{} does not have a valid extension: {}",
-                    path.display(),
-                    extensions.join(", ")
-                )));
+                return Err(unread(
+                    call,
+                    &files,
+                    format!("{} does not have a valid extension: {}", path.display(), extensions.join(", ")),
+                ));
             }
             files.push(path);
         }
@@ -292,7 +345,7 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
         };
         match render::find_file(call.scope, "vars", name.trim()) {
             Ok(path) => files.push(path),
-            Err(searched) => return Err(Failure::action(render::not_found(name.trim(), &searched))),
+            Err(searched) => return Err(unread(call, &[], render::not_found(name.trim(), &searched))),
         }
     }
     let mut vars = Dict::new();
@@ -335,6 +388,16 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
     Ok((result, vec![Effect::Include { host: call.host.clone(), vars }]))
 }
 
+/// Variable files that cannot be had: `include_vars` says so in `message`.
+fn unread(call: &ActionCall<'_>, files: &[PathBuf], message: String) -> Failure {
+    let listed: Value = files.iter().map(|f| f.display().to_string()).collect();
+    Failure {
+        result: dict! {"ansible_facts" => Dict::new(), "ansible_included_var_files" => listed, "changed" => false, "failed" => true, "message" => message},
+        links: vec![("Task failed: Action failed: Unknown error.".into(), call.step.task.span)],
+        ..Failure::default()
+    }
+}
+
 fn read_vars(loader: &Loader, path: &Path) -> Result<Dict, Failure> {
     loader.vars_file(path).map_err(|diag| Failure::action(diag.one_line()))
 }
@@ -365,7 +428,7 @@ pub(super) fn add_host(call: &ActionCall<'_>) -> ActionResult {
         .map(str_of)
         .filter(|n| !n.is_empty())
     else {
-        return Err(Failure::action("name, host or hostname needs to be provided"));
+        return Err(invalid(call, "name, host or hostname needs to be provided"));
     };
     let groups: Vec<String> = ["groupname", "groups", "group"]
         .iter()
@@ -415,7 +478,7 @@ pub(super) fn add_host(call: &ActionCall<'_>) -> ActionResult {
 pub(super) fn group_by(call: &ActionCall<'_>) -> ActionResult {
     known(call, &["key", "parents"])?;
     let Some(key) = call.args.get("key").map(str_of) else {
-        return Err(Failure::action("missing required arguments: key"));
+        return Err(Failure::action("the 'key' param is required when using group_by"));
     };
     let clean = |name: &str| name.replace(' ', "-");
     let parents: Vec<String> =
@@ -451,13 +514,18 @@ pub(super) fn set_stats(call: &ActionCall<'_>) -> ActionResult {
 pub(super) async fn pause(call: &ActionCall<'_>) -> ActionResult {
     known(call, &["echo", "minutes", "prompt", "seconds"])?;
     if call.args.contains_key("minutes") && call.args.contains_key("seconds") {
-        return Err(Failure::action("parameters are mutually exclusive: minutes|seconds"));
+        return Err(invalid(call, "parameters are mutually exclusive: minutes|seconds"));
     }
     let amount = |name: &str| -> Result<Option<f64>, Failure> {
         match call.args.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => number(value).map(Some).ok_or_else(|| {
-                Failure::action(format!("non-integer value given for prompt duration: {}", str_of(value)))
+                let message = format!(
+                    "argument '{name}' is of type {} and we were unable to convert to int: invalid literal for int() with base 10: {}",
+                    value.type_name(),
+                    quorate_value::repr(value)
+                );
+                Failure::task(call.step, vec![(message.clone(), call.step.task.span)]).saying(&message)
             }),
         }
     };

@@ -174,7 +174,8 @@ async fn copy_tree(call: &ActionCall<'_>, mut args: Dict, src: &str, path: &Path
         ));
     }
     let follow = call.args.get("local_follow").and_then(Value::to_bool_loose).unwrap_or(true);
-    tree(call, path, &prefix, follow, &mut manifest, &mut blobs, 0)?;
+    let mut above = vec![std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())];
+    tree(call, path, &prefix, follow, &mut manifest, &mut blobs, &mut above)?;
     args.insert("_manifest", Value::list(manifest));
     args.insert("src", src);
     to_host(call, args, blobs).await
@@ -187,9 +188,9 @@ fn tree(
     follow: bool,
     manifest: &mut Vec<Value>,
     blobs: &mut Vec<Blob>,
-    depth: usize,
+    above: &mut Vec<PathBuf>,
 ) -> Result<(), Failure> {
-    if depth > 100 {
+    if above.len() > 100 {
         return Err(Failure::action(format!("{} holds itself by way of a link", dir.display())));
     }
     let mut entries: Vec<_> = std::fs::read_dir(dir)
@@ -202,7 +203,9 @@ fn tree(
         let name = below.join(path.file_name().unwrap_or_default());
         let link = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_symlink());
         let shown = name.display().to_string();
-        if link && !follow {
+        // a link to what is around it, or to nothing, stays a link
+        let around = || std::fs::canonicalize(&path).is_ok_and(|real| above.contains(&real));
+        if link && (!follow || !path.exists() || (path.is_dir() && around())) {
             let target = std::fs::read_link(&path).unwrap_or_default();
             manifest.push(Value::from(
                 dict! {"path" => shown, "kind" => "link", "target" => target.display().to_string()},
@@ -210,7 +213,9 @@ fn tree(
         } else if path.is_dir() {
             manifest
                 .push(Value::from(dict! {"path" => shown, "kind" => "directory", "mode" => mode_of(&path)}));
-            tree(call, &path, &name, follow, manifest, blobs, depth + 1)?;
+            above.push(std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone()));
+            tree(call, &path, &name, follow, manifest, blobs, above)?;
+            above.pop();
         } else {
             let (hash, size, source) = content_of(call, &path)?;
             manifest.push(Value::from(dict! {
@@ -382,12 +387,20 @@ pub(super) async fn unarchive(call: &ActionCall<'_>) -> ActionResult {
     Ok((result, Vec::new()))
 }
 
+/// Arguments that do not fit, in Ansible's words.
+pub(super) fn invalid(call: &ActionCall<'_>, message: &str) -> Failure {
+    Failure::task(call.step, vec![(message.to_owned(), call.step.task.span)]).saying(message)
+}
+
 pub(super) async fn script(call: &ActionCall<'_>) -> ActionResult {
+    if call.async_.is_some() {
+        return Err(invalid(call, "This action (script) does not support async."));
+    }
     let line = text(call, "_raw_params").or_else(|| text(call, "cmd")).unwrap_or_default();
     let words = quorate_agent::system::shlex::split(&line)
         .map_err(|e| Failure::action(format!("the command line does not split: {e}")))?;
     let Some(name) = words.first() else {
-        return Err(Failure::action("the script to run is missing"));
+        return Err(invalid(call, "one of the following is required: _raw_params, cmd"));
     };
     let path =
         render::find_file(call.scope, "files", name).map_err(|searched| cannot_find(name, &searched))?;

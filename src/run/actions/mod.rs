@@ -124,6 +124,20 @@ pub fn runs_module(module: &str) -> bool {
     )
 }
 
+/// The module's name as it stands in the file.
+pub fn written_name(step: &Step) -> String {
+    let name = &step.task.action.name;
+    let span = name.span();
+    let written = quorate_value::source_of(span.file).and_then(|source| {
+        let line = source.text.lines().nth(span.line.checked_sub(1)? as usize)?;
+        let rest: String = line.chars().skip(span.column.checked_sub(1)? as usize).collect();
+        let word: String =
+            rest.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.')).collect();
+        Some(word).filter(|word| crate::playbook::short_name(word) == step.module())
+    });
+    written.unwrap_or_else(|| step.module().to_owned())
+}
+
 /// Arguments that an action renders (or evaluates) by itself.
 pub fn renders_itself(module: &str) -> &'static [&'static str] {
     match module {

@@ -53,7 +53,9 @@ pub(super) async fn module(
     if quorate_agent::modules::find(name).is_none() {
         let Some(path) = library_file(call, short) else {
             let mut failure = Failure::action(format!("Quorate does not have the module {short}."));
-            failure.help = Some("write the task with modules that `quorate doc -l` lists, or skip it with `when`".into());
+            failure.help = Some(
+                "write the task with modules that `quorate doc -l` lists, or skip it with `when`".into(),
+            );
             return Err(failure);
         };
         let (program, blob) = foreign(call, short, &path)?;
@@ -62,6 +64,14 @@ pub(super) async fn module(
         job.module = "quorate_foreign".into();
         blobs.push(blob);
     }
+    call.run.tell(crate::report::Event::Verbose(
+        3,
+        format!(
+            "<{}> EXEC /bin/sh -c '{}'",
+            call.target.address,
+            crate::connect::shown_command(call.become_, name)
+        ),
+    ));
     let link = link(call).await?;
     let Some((limit, poll)) = call.async_.filter(|_| !call.check && call.module != "async_status") else {
         return link.run(job, blobs, None).await.map_err(|e| run_failure(call, e));
@@ -125,7 +135,12 @@ fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<
         Failure::action(format!("could not read {}: {}", path.display(), crate::playbook::plain_io(&e)))
     })?;
     if let Ok(text) = std::str::from_utf8(&bytes) {
-        let python = ["ansible.module_utils", "ansible.plugins.action", "#<<INCLUDE_ANSIBLE_MODULE_COMMON>>", "AnsibleModule("];
+        let python = [
+            "ansible.module_utils",
+            "ansible.plugins.action",
+            "#<<INCLUDE_ANSIBLE_MODULE_COMMON>>",
+            "AnsibleModule(",
+        ];
         if python.iter().any(|sign| text.contains(sign)) {
             let mut failure = Failure::action(format!(
                 "the module {name} ({}) is written in Python with Ansible's libraries, which hosts do not get from Quorate",
@@ -224,7 +239,8 @@ fn fact(call: &ActionCall<'_>, name: &str) -> Option<String> {
 pub(super) async fn package(call: &ActionCall<'_>) -> ActionResult {
     let mut args = call.args.clone();
     let wanted = args.remove("use").map(|v| str_of(&v)).filter(|v| v != "auto");
-    let manager = match wanted.or_else(|| used(call, "ansible_package_use")).or_else(|| fact(call, "pkg_mgr")) {
+    let manager = match wanted.or_else(|| used(call, "ansible_package_use")).or_else(|| fact(call, "pkg_mgr"))
+    {
         Some(manager) => manager,
         None => {
             let setup = dict! {"gather_subset" => Value::list([Value::from("!all"), Value::from("!min"), Value::from("pkg_mgr")]), "filter" => "ansible_pkg_mgr"};
@@ -261,9 +277,8 @@ fn used(call: &ActionCall<'_>, name: &str) -> Option<String> {
 pub(super) async fn service(call: &ActionCall<'_>) -> ActionResult {
     let mut args = call.args.clone();
     let wanted = args.get("use").map(str_of).filter(|v| v != "auto" && !v.is_empty());
-    let manager = wanted
-        .or_else(|| used(call, "ansible_service_mgr_use"))
-        .or_else(|| fact(call, "service_mgr"));
+    let manager =
+        wanted.or_else(|| used(call, "ansible_service_mgr_use")).or_else(|| fact(call, "service_mgr"));
     if manager.as_deref() == Some("systemd") {
         for unused in ["use", "pattern", "runlevel", "sleep", "arguments", "args"] {
             args.remove(unused);

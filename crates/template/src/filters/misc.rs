@@ -148,7 +148,9 @@ fn comment(vm: &Vm, mut args: Args) -> Result<V> {
     if !prefix.is_empty() {
         for _ in 0..prefix_count.clamp(0, 1000) {
             out.push_str(&prefix);
-            out.push_str(&newline);
+            if prefix != newline {
+                out.push_str(&newline);
+            }
         }
     }
     let lines: Vec<&str> = value.split(newline.as_str()).collect();
@@ -162,10 +164,8 @@ fn comment(vm: &Vm, mut args: Args) -> Result<V> {
         }
     }
     for _ in 0..postfix_count.clamp(0, 1000) {
-        if !postfix.is_empty() {
-            out.push_str(&newline);
-            out.push_str(&postfix);
-        }
+        out.push_str(&newline);
+        out.push_str(&postfix);
     }
     if !end.is_empty() {
         out.push_str(&newline);
@@ -247,7 +247,7 @@ fn vault(vm: &Vm, args: Args) -> Result<V> {
     }
     let vaulted = vm.ctx.world.encrypt(&request)?;
     if flag(vm, wrap, false)? {
-        return vm.adopt(&Value::Vault(Str::from(vaulted)), &crate::rt::Realm::Done);
+        return Ok(V::Lazy(std::rc::Rc::new((Value::Vault(Str::from(vaulted)), crate::rt::Realm::Done))));
     }
     Ok(V::text(vaulted))
 }

@@ -529,6 +529,7 @@ fn sum(vm: &Vm, args: Args) -> Result<V> {
 
 fn unique(vm: &Vm, args: Args) -> Result<V> {
     let [value, case, attribute] = args.bind("unique", ["a", "case_sensitive", "attribute"], 1)?;
+    let asked = case.as_ref().is_some_and(|c| !matches!(c, V::Null)) || attribute.as_ref().is_some_and(|a| !matches!(a, V::Null));
     // Ansible hands on that nothing was said as `false`.
     let case = flag(vm, case, false)?;
     let path = attribute.filter(|a| !matches!(a, V::Null)).map(|a| Path::of(vm, &a)).transpose()?;
@@ -539,6 +540,12 @@ fn unique(vm: &Vm, args: Args) -> Result<V> {
             Some(path) => path.get(vm, &item)?,
             None => item.clone(),
         };
+        if asked && matches!(key, V::Dict(_) | V::List(_)) {
+            let kind = if matches!(key, V::Dict(_)) { "Dict" } else { "List" };
+            return Err(Error::runtime(format!(
+                "Jinja2's unique filter failed and we cannot fall back to Ansible's version as it does not support the parameters supplied: unhashable type: '_AnsibleLazyTemplate{kind}'"
+            )));
+        }
         if seen.add(vm, &fold(key, case))? {
             out.push(item);
         }

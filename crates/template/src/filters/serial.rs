@@ -166,8 +166,9 @@ fn tojson(vm: &Vm, args: Args) -> Result<V> {
 }
 
 fn from_json(vm: &Vm, mut args: Args) -> Result<V> {
-    args.take("profile");
+    let profile = args.take("profile");
     let [value] = args.bind("from_json", ["value"], 1)?;
+    let legacy = profile.as_ref().and_then(V::as_text).is_some_and(|p| p.as_str() == "inventory_legacy");
     let text = match value.unwrap_or(V::Null) {
         V::Str(text) => text,
         V::Undefined(error) => return Err((*error).clone()),
@@ -179,7 +180,21 @@ fn from_json(vm: &Vm, mut args: Args) -> Result<V> {
         }
     };
     let _ = vm;
-    read_json(&text).map(|value| V::done(&value))
+    let value = read_json(&text)?;
+    // what an inventory script says is trusted, but for what it marks itself
+    Ok(V::done(&if legacy && text.is_trusted() { inventory(value) } else { value }))
+}
+
+fn inventory(value: Value) -> Value {
+    match value {
+        Value::Str(text) => Value::Str(text.trusted()),
+        Value::List(items) => items.iter().cloned().map(inventory).collect(),
+        Value::Dict(entries) => match entries.get("__ansible_unsafe") {
+            Some(text @ Value::Str(_)) if entries.len() == 1 => text.clone(),
+            _ => Value::dict(entries.iter().map(|(k, v)| (k.clone(), inventory(v.clone()))).collect()),
+        },
+        other => other,
+    }
 }
 
 /// JSON as Python's `json.loads` reads it, with its complaints.
