@@ -614,6 +614,10 @@ pub fn resolve(name: &str, collections: &[String]) -> Option<String> {
             format!("ansible.builtin.{short}")
         });
     }
+    let shutdown = "community.general.shutdown";
+    if matches!(name, "shutdown") && crate::run::actions::is_action(shutdown) {
+        return Some(shutdown.to_owned());
+    }
     if let Some(module) = quorate_agent::modules::find(name) {
         let spec = module.spec();
         return Some(if name.contains('.') {
@@ -642,6 +646,11 @@ pub fn start(ground: &Ground) -> Arc<Run> {
 fn stdout_callback(ground: &Ground) -> &str {
     let name = ground.shared.settings.text("DEFAULT_STDOUT_CALLBACK");
     name.rsplit('.').next().unwrap_or(name)
+}
+
+/// The same where nothing is to be printed as it happens.
+pub fn start_silent(ground: &Ground) -> Arc<Run> {
+    run_with(ground, Box::new(|_| ()))
 }
 
 /// The same for ad-hoc commands, which print a block (or a line) a host.
@@ -686,6 +695,11 @@ pub fn record(run: &Run, shape: &Shape) -> Result<Option<Recording>, Cannot> {
     if shape.report.is_none() && shape.events.is_none() {
         return Ok(None);
     }
+    collect(run, shape).map(Some)
+}
+
+/// The same, whether or not a file is asked for.
+pub fn collect(run: &Run, shape: &Shape) -> Result<Recording, Cannot> {
     let create = |path: &PathBuf| {
         use std::os::unix::fs::OpenOptionsExt as _;
         let mut options = std::fs::OpenOptions::new();
@@ -703,10 +717,15 @@ pub fn record(run: &Run, shape: &Shape) -> Result<Option<Recording>, Cannot> {
         recorder.event(&event);
         before(event);
     });
-    Ok(Some(Recording { record, report: shape.report.clone() }))
+    Ok(Recording { record, report: shape.report.clone() })
 }
 
 impl Recording {
+    /// What was collected.
+    pub fn record(&self) -> crate::report::record::RunRecord {
+        self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
     /// Writes the report.
     pub fn finish(&self, command: &str) -> Result<(), Cannot> {
         let Some(path) = &self.report else { return Ok(()) };

@@ -103,6 +103,7 @@ pub(super) const HELP: &str =
   quorate vault                 encrypted files and strings          ansible-vault
   quorate doc [NAME]            the reference of what is built in    ansible-doc
   quorate config                settings, and who said so            ansible-config
+  quorate plan PLAYBOOK…        what `play` would change, with differences; changes nothing
   quorate graph PLAYBOOK        what comes before what, and why
   quorate explain VAR|HOST|TASK where a value comes from, and why a task waits
   quorate lab up|ssh|down|…     boot the hosts of an inventory as real machines on this computer
@@ -112,7 +113,7 @@ Called by the names on the right (links to this program), a command has Ansible'
 
 /// Every command, for `did you mean`.
 pub(super) const COMMANDS: &[&str] =
-    &["play", "run", "inventory", "vault", "doc", "config", "graph", "explain", "lab", "help", "version"];
+    &["play", "run", "inventory", "vault", "doc", "config", "plan", "graph", "explain", "lab", "help", "version"];
 
 /// Runs `quorate help`; gives its exit status.
 pub(super) fn main(args: &[String]) -> u8 {

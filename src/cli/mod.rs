@@ -9,6 +9,7 @@ mod doc;
 mod explain;
 mod graph;
 mod help;
+mod plan;
 pub mod inventory;
 pub mod lab;
 pub mod play;
@@ -34,6 +35,8 @@ pub mod status {
     pub const USAGE: u8 = 5;
     /// Refused by a guard.
     pub const REFUSED: u8 = 6;
+    /// Changes are pending (`plan --exit-code`).
+    pub const CHANGES_PENDING: u8 = 10;
     /// Interrupted.
     pub const INTERRUPTED: u8 = 99;
     /// Our bug.
@@ -95,6 +98,7 @@ fn command(words: &[String]) -> u8 {
         Some("doc") => doc::main(rest, false),
         Some("config") => config::main(rest, false),
         Some("explain") => explain::main(rest),
+        Some("plan") => plan::main(rest),
         Some("graph") => graph::main(rest),
         Some("lab") => lab::main(rest),
         Some("help") => help::main(rest),
@@ -147,6 +151,7 @@ fn commands() -> Vec<(&'static str, clap::Command)> {
         ("vault", vault::command()),
         ("doc", doc::command()),
         ("config", config::command()),
+        ("plan", plan::command()),
         ("graph", graph::command()),
         ("explain", explain::command()),
         ("lab", lab::command()),

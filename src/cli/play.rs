@@ -203,13 +203,21 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
 fn slips(args: &Args, ground: &Ground, books: &[Playbook], ansible: bool) -> Result<(), Cannot> {
     let mut tags = filter_words(&args.tags);
     tags.extend(filter_words(&args.skip_tags));
-    let asked = super::closed::Asked {
-        tags: &tags,
-        start_at: args.start_at_task.as_deref(),
-        limit: &args.shape.limit,
-    };
+    slips_of(ground, books, &tags, args.start_at_task.as_deref(), &args.shape, ansible)
+}
+
+/// The same for any command that reads playbooks.
+pub(super) fn slips_of(
+    ground: &Ground,
+    books: &[Playbook],
+    tags: &[String],
+    start_at: Option<&str>,
+    shape: &Shape,
+    ansible: bool,
+) -> Result<(), Cannot> {
+    let asked = super::closed::Asked { tags, start_at, limit: &shape.limit };
     let found = super::closed::check(ground, &common::start(ground), books, &asked);
-    let lenient = ansible || args.shape.lenient;
+    let lenient = ansible || shape.lenient;
     let (errors, warnings): (Vec<_>, Vec<_>) =
         found.into_iter().partition(|diag| diag.severity == crate::diag::Severity::Error);
     for diag in &warnings {

@@ -156,6 +156,14 @@ impl Recorder {
                 words.join(" ")
             }
             (_, true) => outcome.result.get("msg").map(str_of).unwrap_or_default(),
+            // skipped, but for no condition of its own: check mode cannot tell
+            _ if outcome.status == Status::Skipped
+                && !outcome.result.contains_key("skip_reason")
+                && !outcome.result.contains_key("results")
+                && !outcome.result.contains_key("skipped_reason") =>
+            {
+                outcome.result.get("msg").map(str_of).unwrap_or_default()
+            }
             _ => String::new(),
         };
         let wanted = outcome.result.get("_ansible_diff").is_some_and(Value::is_truthy);

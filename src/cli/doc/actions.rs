@@ -132,6 +132,16 @@ pub(super) static ACTIONS: &[Spec] = &[
         Param::bool("per_host").default_bool(false).doc("For each host by itself."),
         Param::bool("aggregate").default_bool(true).doc("Add to what is there."),
     ]),
+    action("shutdown", "Shut a host down", &[
+        Param::int("delay").default_int(0).doc("Seconds before."),
+        Param::str("msg").default_str("Shut down initiated by Ansible").doc("What users of the host are told."),
+        Param::list("search_paths", Kind::Path)
+            .default(Lit::List(&["/sbin", "/usr/sbin", "/usr/local/sbin"]))
+            .doc("Where to look for the program."),
+    ])
+    .collection("community.general")
+    .check(Check::Partial)
+    .world(),
     action("template", "A file from a template", &[
         Param::path("src").required().doc("The template, on the controller."),
         Param::path("dest").required().doc("The file, on the host."),

@@ -112,6 +112,7 @@ fn errors_page() -> String {
         (4, "a host was unreachable, and none failed"),
         (5, "wrong usage"),
         (6, "refused by a guard"),
+        (10, "changes are pending (`plan --exit-code`)"),
         (99, "interrupted"),
         (250, "a bug of ours"),
     ] {
