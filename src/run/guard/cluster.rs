@@ -150,7 +150,7 @@ pub(crate) fn policy(ground: &Ground, scope: &TaskScope) -> Policy {
 }
 
 /// `etcd_operator`, or what lies in `pki_dir`, which is beside the inventory unless told otherwise.
-fn pki(scope: &TaskScope) -> Pki {
+pub(crate) fn pki(scope: &TaskScope) -> Pki {
     let dir = PathBuf::from(text(scope, "pki_dir").filter(|dir| !dir.is_empty()).unwrap_or_else(|| {
         let inventory =
             expression(scope, "{{ inventory_dir | default('.', true) }}").unwrap_or_else(|| ".".into());

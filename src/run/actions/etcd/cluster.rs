@@ -16,7 +16,13 @@ const PAUSE: Duration = Duration::from_millis(300);
 
 pub(super) async fn info(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     let mut session = Session::open(call).await?;
-    let seen = session.look().await;
+    let mut seen = session.look().await;
+    let patience = Duration::from_secs(session.args.int("timeout").unwrap_or(0).max(0) as u64);
+    let began = Instant::now();
+    while !seen.commits() && began.elapsed() < patience && !call.run.is_interrupted() {
+        tokio::time::sleep(PAUSE).await;
+        seen = session.look().await;
+    }
     Ok(told(&session.cluster, &seen, session.reach.trouble.as_deref()))
 }
 

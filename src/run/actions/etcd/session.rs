@@ -8,7 +8,7 @@ use super::{endpoint, ground};
 use crate::report::Event;
 use crate::run::actions::ActionCall;
 use crate::run::guard::Refusal;
-use crate::run::guard::cluster::{Cluster, Ground, Pki, policy};
+use crate::run::guard::cluster::{Cluster, Ground, Pki, pki as inventory_pki, policy};
 use crate::run::guard::lease::endpoints;
 use crate::run::guard::reach::{Reach, identity};
 use crate::run::task::Failure;
@@ -41,10 +41,8 @@ impl<'a> Session<'a> {
         let key = if args.has("client_key") || call.module == "etcd_key" { "client_key" } else { "key" };
         let (ca, cert, key) = (file(&args, "ca"), file(&args, "cert"), file(&args, key));
         let found = found(&ground, call, &args)?;
-        let base = found.as_ref().map(|cluster| cluster.pki.clone());
-        let given = |file: Option<PathBuf>, of: fn(Pki) -> PathBuf| {
-            file.or_else(|| base.clone().map(of)).unwrap_or_default()
-        };
+        let base = found.as_ref().map_or_else(|| inventory_pki(call.scope), |cluster| cluster.pki.clone());
+        let given = |file: Option<PathBuf>, of: fn(Pki) -> PathBuf| file.unwrap_or_else(|| of(base.clone()));
         let pki = Pki {
             ca: given(ca, |pki| pki.ca),
             cert: given(cert, |pki| pki.cert),
@@ -317,14 +315,12 @@ fn found(ground: &Ground, call: &ActionCall<'_>, args: &Args) -> Result<Option<C
                 .unwrap_or_else(|| "etcd".into()),
             members: listed(given)?,
         };
-        let pki = Cluster::of(ground, call.host).map(|cluster| cluster.pki);
-        let none = || Pki { ca: PathBuf::new(), cert: PathBuf::new(), key: PathBuf::new() };
         return Ok(Some(Cluster {
             data: Vec::new(),
             spec,
             unit: "etcd".into(),
             policy: policy(ground, &ground.scope(call.host)),
-            pki: pki.unwrap_or_else(none),
+            pki: inventory_pki(call.scope),
         }));
     }
     if args.has("endpoints") {

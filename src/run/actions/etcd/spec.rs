@@ -50,7 +50,9 @@ pub static SPECS: &[Spec] = &[
         Param::str("expect").default_str("voters").choices(&["voters", "learner"]).doc("What they must be: voters that read linearizably, or at least learners."),
         Param::int("timeout").default_int(60).doc("Seconds to wait."),
     ]),
-    module("etcd_info", "Tell what an etcd cluster says of itself").params(cluster![]),
+    module("etcd_info", "Tell what an etcd cluster says of itself").params(cluster![
+        Param::int("timeout").default_int(0).doc("Seconds to wait for a quorum, since an election takes a moment. Without one it tells what there is."),
+    ]),
     module("etcd_live", "Tell whether a host carries a live member of etcd, one at rest, or what one left behind").params(&[
         Param::str("endpoint").required().doc("Its URL for clients."),
         Param::str("peer").required().doc("Its URL for other members."),
