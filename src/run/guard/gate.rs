@@ -138,6 +138,14 @@ fn decide(
                 return Ok(yes("nobody answers, so no cluster can be harmed".into(), all_of_inventory));
             }
         }
+        // A learner tells no member list, and it keeps nobody's quorum.
+        let voteless = seen.members.iter().all(|member| match &member.status {
+            Some(status) => status.learner,
+            None => member.condition.proven_dead(),
+        });
+        if all_of_inventory && voteless {
+            return Ok(yes("no voter is left, only learners answer".into(), true));
+        }
         let voters = || seen.voters();
         let going = || voters().filter(|voter| on_hosts(&voter.host));
         if going().next().is_some() && going().count() == voters().count() {

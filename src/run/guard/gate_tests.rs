@@ -113,6 +113,8 @@ const CASES: &[(&str, Plan, &str, &str)] = &[
     ("av+ bv+ cv+ du-",     Plan::Purge,   "d",     "3 of 3 voters stay"),      // in no member list
     ("av+ bv+ cv+ dl0",     Plan::Purge,   "d",     "3 of 3 voters stay"),      // announced as a learner
     ("av+ bv+ cv+ dv0",     Plan::Purge,   "d",     "they have never started"), // announced as a voter
+    ("au- bu- cl+",         Plan::Purge,   "abc",   "no voter is left"),        // a learner outlived them
+    ("au- bu? cl+",         Plan::Purge,   "abc",   "G0117"),
     ("av+",                 Plan::Restart, "a",     "all voters go"),           // one member: the role's own restart
     ("av+ bv+",             Plan::Restart, "a",     "G0102"),
     ("av+ bv+ cv+",         Plan::Restart, "b",     "2 of 3 voters stay"),
