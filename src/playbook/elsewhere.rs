@@ -4,7 +4,8 @@
 //! (`yum_repository` under `when`), so such a task loads and is listed; the run says what is missing when it gets there.
 //! A name that stands nowhere stays a mistake that the loader reports.
 //!
-//! The list has one line a collection, its name first; `+` marks a name that Ansible also takes without the collection.
+//! The list has one line a collection, its name first; `+` marks a name that Ansible also takes without the collection,
+//! `=` stands before what the module is called today.
 //!
 //! Not here: modules of a `library/` folder.
 
@@ -13,30 +14,32 @@ const NAMES: &str = include_str!("elsewhere.txt");
 
 /// The full name of a module that exists in Ansible's world.
 pub fn find(name: &str, collections: &[String]) -> Option<String> {
+    let lines = || NAMES.lines().filter_map(|line| line.split_once(' '));
     let has = |collection: &str, module: &str| {
-        NAMES
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .find(|(of, _)| *of == collection)
-            .is_some_and(|(_, names)| names.split(' ').any(|n| n.strip_prefix('+').unwrap_or(n) == module))
+        let (_, names) = lines().find(|(of, _)| *of == collection)?;
+        names.split(' ').find_map(|word| named(word.strip_prefix('+').unwrap_or(word), collection, module))
     };
     if let Some((collection, module)) = name.rsplit_once('.') {
         if !matches!(collection, "ansible.builtin" | "ansible.legacy") {
-            return has(collection, module).then(|| name.to_owned());
+            return has(collection, module);
         }
-        if has("ansible.builtin", module) {
-            return Some(name.to_owned());
-        }
-        // what once was Ansible's own and now is a collection's
+        // or what once was Ansible's own and now is a collection's
         return find(module, &[]);
     }
     let short = || {
-        NAMES.lines().filter_map(|line| line.split_once(' ')).find_map(|(of, names)| {
-            names.split(' ').any(|n| n.strip_prefix('+') == Some(name)).then_some(of.to_owned())
+        lines().find_map(|(of, names)| {
+            names.split(' ').find_map(|word| named(word.strip_prefix('+')?, of, name))
         })
     };
-    let among = collections.iter().find(|c| has(c, name)).cloned();
-    among.or_else(short).map(|collection| format!("{collection}.{name}"))
+    collections.iter().find_map(|c| has(c, name)).or_else(short)
+}
+
+/// What a word of the list says about a module: its full name today.
+fn named(word: &str, collection: &str, module: &str) -> Option<String> {
+    match word.strip_prefix(module)? {
+        "" => Some(format!("{collection}.{module}")),
+        rest => rest.strip_prefix('=').map(str::to_owned),
+    }
 }
 
 #[cfg(test)]
@@ -46,10 +49,10 @@ mod tests {
     #[test]
     fn names_of_ansibles_collections() {
         let none: &[&str] = &[];
-        let cases: [(&str, &[&str], Option<&str>); 12] = [
+        let cases: [(&str, &[&str], Option<&str>); 15] = [
             ("yum_repository", none, Some("ansible.builtin.yum_repository")),
             ("ansible.builtin.yum_repository", none, Some("ansible.builtin.yum_repository")),
-            ("ansible.legacy.git", none, Some("ansible.legacy.git")),
+            ("ansible.legacy.git", none, Some("ansible.builtin.git")),
             ("virt", none, Some("community.libvirt.virt")),
             ("community.libvirt.virt", none, Some("community.libvirt.virt")),
             ("seport", none, Some("community.general.seport")),
@@ -58,6 +61,10 @@ mod tests {
             ("zabbix_item", &["community.zabbix"], Some("community.zabbix.zabbix_item")),
             ("ansible.builtin.seboolean", none, Some("ansible.posix.seboolean")),
             ("ansible.builtin.zabbix_item", none, None),
+            // names of long ago
+            ("openssl_certificate", none, Some("community.crypto.x509_certificate")),
+            ("ansible.builtin.openssl_certificate", none, Some("community.crypto.x509_certificate")),
+            ("community.crypto.openssl_certificate", none, Some("community.crypto.x509_certificate")),
             ("community.libvirt.vert", none, None),
             ("my.own.virt", none, None),
         ];

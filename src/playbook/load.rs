@@ -526,7 +526,11 @@ impl Loader {
         dirs.extend(self.paths.roles.iter().cloned());
         dirs.push(self.paths.playbook_dir.clone());
         dirs.push(PathBuf::new());
-        dirs.into_iter().map(|dir| dir.join(name)).find(|path| path.is_dir())
+        // a role's `role_path` and the files it includes have no symbolic links in their names
+        dirs.into_iter()
+            .map(|dir| dir.join(name))
+            .find(|path| path.is_dir())
+            .map(|path| path.canonicalize().unwrap_or(path))
     }
 
     /// Every role that could have been meant.

@@ -790,6 +790,8 @@ impl Runner {
             if group.hosts.is_empty() {
                 continue;
             }
+            // in the play's order, whoever came first
+            group.hosts.sort_unstable();
             match expand::read(self, batch, &group) {
                 Ok(part) => {
                     let event = Event::Included {

@@ -136,7 +136,11 @@ impl Failure {
             Some((last, _)) if last.ends_with('.') && all.len() > 1 => message + ".",
             _ => message,
         };
-        Failure { result: dict! {"msg" => message, "failed" => true}, links: all, ..Failure::default() }
+        Failure {
+            result: dict! {"msg" => message, "failed" => true, "changed" => false},
+            links: all,
+            ..Failure::default()
+        }
     }
 
     /// The same, with another `msg` in the result than the whole chain.

@@ -49,11 +49,13 @@ impl Module for Sysctl {
         };
         let after = changed_file(&before, name, wanted.as_deref());
         let file_changed = after != before;
-        let kernel = wanted.as_ref().filter(|_| args.bool("sysctl_set")).map(|wanted| {
+        let kernel_differs = wanted.as_ref().is_some_and(|wanted| {
             let proc = format!("/proc/sys/{}", proc_path(name));
-            std::fs::read_to_string(proc).is_ok_and(|now| normal(&now) == *wanted)
+            !std::fs::read_to_string(proc).is_ok_and(|now| normal(&now) == *wanted)
         });
-        let kernel_changed = kernel == Some(false);
+        let kernel_changed = kernel_differs && args.bool("sysctl_set");
+        // the file may be right and the kernel not: who wants a reload wants the kernel to follow
+        let stale = kernel_differs && args.bool("reload");
         if !ctx.check {
             let program = ctx.program("sysctl")?;
             let call = |words: &[&str]| -> Result<Output, Failure> {
@@ -72,18 +74,15 @@ impl Module for Sysctl {
             }
             if file_changed {
                 files::write(path, after.as_bytes(), &Wanted::default())?;
-                if args.bool("reload") {
-                    let output = call(&["-p", path])?;
-                    if !output.ok() {
-                        return Err(Failure::new(format!(
-                            "Failed to reload sysctl: {}",
-                            output.stderr_text()
-                        )));
-                    }
+            }
+            if args.bool("reload") && (file_changed || stale || kernel_changed) {
+                let output = call(&["-p", path])?;
+                if !output.ok() {
+                    return Err(Failure::new(format!("Failed to reload sysctl: {}", output.stderr_text())));
                 }
             }
         }
-        Ok(Outcome::changed_if(file_changed || kernel_changed))
+        Ok(Outcome::changed_if(file_changed || kernel_changed || stale))
     }
 }
 
