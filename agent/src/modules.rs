@@ -4,7 +4,9 @@ pub mod acl;
 pub mod alternatives;
 pub mod apk;
 pub mod apt;
+pub mod apt_key;
 pub mod apt_repository;
+pub mod archive;
 pub mod assemble;
 pub mod async_status;
 pub mod at;
@@ -22,6 +24,7 @@ pub mod dnf;
 pub mod dpkg_selections;
 mod edit;
 pub mod etcd_facts;
+pub mod expect;
 pub mod fetch;
 pub mod file;
 pub mod filesystem;
@@ -34,15 +37,19 @@ pub mod git;
 pub mod git_config;
 pub mod group;
 pub mod hostname;
+pub mod htpasswd;
 pub mod ini_file;
 pub mod iptables;
 pub mod kernel_blacklist;
 pub mod known_hosts;
 pub mod lineinfile;
 pub mod locale_gen;
+pub mod lvg;
+pub mod lvol;
 pub mod make;
 pub mod modprobe;
 pub mod mount;
+pub mod mount_facts;
 pub mod openssh_keypair;
 pub mod openssl_csr;
 pub mod openssl_csr_info;
@@ -62,14 +69,19 @@ pub mod pids;
 pub mod ping;
 pub mod pip;
 pub mod replace;
+pub mod rpm_key;
 pub mod script;
+pub mod seboolean;
+pub mod selinux;
 pub mod service;
 pub mod service_facts;
 pub mod setup;
 pub mod slurp;
 pub mod stat;
+pub mod subversion;
 pub mod sudoers;
 pub mod supervisorctl;
+pub mod synchronize;
 pub mod sysctl;
 pub mod systemd_service;
 pub mod sysvinit;
@@ -99,7 +111,9 @@ pub const MODULES: &[&dyn Module] = &[
     &alternatives::Alternatives,
     &apk::Apk,
     &apt::Apt,
+    &apt_key::AptKey,
     &apt_repository::AptRepository,
+    &archive::Archive,
     &assemble::Assemble,
     &async_status::AsyncStatus,
     &at::At,
@@ -114,6 +128,7 @@ pub const MODULES: &[&dyn Module] = &[
     &dnf::Dnf,
     &dpkg_selections::DpkgSelections,
     &etcd_facts::EtcdFacts,
+    &expect::Expect,
     &fetch::Fetch,
     &file::FileModule,
     &filesystem::Filesystem,
@@ -126,15 +141,19 @@ pub const MODULES: &[&dyn Module] = &[
     &git_config::GitConfig,
     &group::GroupModule,
     &hostname::Hostname,
+    &htpasswd::Htpasswd,
     &ini_file::IniFile,
     &iptables::Iptables,
     &kernel_blacklist::KernelBlacklist,
     &known_hosts::KnownHosts,
     &lineinfile::LineInFile,
     &locale_gen::LocaleGen,
+    &lvg::Lvg,
+    &lvol::Lvol,
     &make::Make,
     &modprobe::Modprobe,
     &mount::Mount,
+    &mount_facts::MountFacts,
     &openssh_keypair::OpensshKeypair,
     &openssl_csr::OpensslCsr,
     &openssl_csr_info::OpensslCsrInfo,
@@ -155,14 +174,19 @@ pub const MODULES: &[&dyn Module] = &[
     &pip::Pip,
     &command::Shell,
     &replace::Replace,
+    &rpm_key::RpmKey,
     &script::Script,
+    &seboolean::Seboolean,
+    &selinux::Selinux,
     &service::Service,
     &service_facts::ServiceFacts,
     &setup::Setup,
     &slurp::Slurp,
     &stat::Stat,
+    &subversion::Subversion,
     &sudoers::Sudoers,
     &supervisorctl::Supervisorctl,
+    &synchronize::Synchronize,
     &sysctl::Sysctl,
     &systemd_service::SystemdService,
     &sysvinit::Sysvinit,

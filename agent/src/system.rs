@@ -13,6 +13,7 @@ pub mod http;
 pub mod netlink;
 pub mod pki;
 pub mod process;
+pub mod pty;
 pub mod regex;
 pub mod resolve;
 pub mod shadow;

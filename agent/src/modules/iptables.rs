@@ -237,7 +237,7 @@ fn rule(args: &Args) -> Vec<String> {
     rule.param("log_prefix", "--log-prefix");
     rule.param("log_level", "--log-level");
     rule.param("to_destination", "--to-destination");
-    if args.has("destination_ports") {
+    if !args.list("destination_ports").is_empty() {
         rule.load("multiport");
         rule.push(&["--dports", &args.strings("destination_ports").join(",")]);
     }

@@ -1,7 +1,7 @@
 //! Results recorded from ansible-core 2.19: same task, same prepared directory, same answers and files.
 //!
 //! `recorded.jsonl` holds one case a line: `setup` (shell, in an empty directory written as `@@`), `module`, `args`,
-//! `check`, and what two runs answered. What depends on time, file system or user is left out or replaced.
+//! `check`, and what two runs answered; `no_tree` leaves the files out. What depends on time, file system or user is left out or replaced.
 
 use super::{check, run};
 use quorate_agent::system::regex::{Flags, Regex};
@@ -200,6 +200,11 @@ fn answers_and_files_are_ansibles() {
             if result != expected {
                 wrong.push(format!("{line:.200}\n run {number}:\n  is  {result:?}\n  not {expected:?}"));
             }
+        }
+        // what is inside a repository depends on the version of git
+        if case.get("no_tree").is_some() {
+            cases += 1;
+            continue;
         }
         let tree: BTreeMap<String, String> = case
             .get("tree")

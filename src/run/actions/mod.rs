@@ -6,6 +6,7 @@ mod control;
 pub mod etcd;
 mod files;
 mod remote;
+mod synchronize;
 
 use super::Run;
 use super::task::{Effect, Failure};
@@ -57,9 +58,11 @@ pub type ActionResult = Result<(Dict, Vec<Effect>), Failure>;
 /// Actions of the controller. Everything else is a module on the host.
 pub const ACTIONS: &[&str] = &[
     "add_host",
+    "ansible.posix.synchronize",
     "assemble",
     "assert",
     "async_status",
+    "community.general.shutdown",
     "copy",
     "debug",
     "etcd_alarm",
@@ -121,6 +124,7 @@ pub fn runs_module(module: &str) -> bool {
             | "gather_facts"
             | "assemble"
             | "async_status"
+            | "ansible.posix.synchronize"
     )
 }
 
@@ -198,6 +202,8 @@ pub async fn run(call: &ActionCall<'_>) -> ActionResult {
         "assemble" => files::assemble(call).await,
         "raw" => remote::raw(call).await,
         "reboot" => remote::reboot(call).await,
+        "community.general.shutdown" => remote::shutdown(call).await,
+        "ansible.posix.synchronize" => synchronize::synchronize(call).await,
         "wait_for_connection" => remote::wait_for_connection(call).await,
         "gather_facts" => remote::gather_facts(call).await,
         "package" => remote::package(call).await,

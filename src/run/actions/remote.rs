@@ -114,6 +114,72 @@ pub(super) async fn module(
     }
 }
 
+/// Runs a module of ours somewhere else than the call says.
+pub(super) async fn module_at(
+    call: &ActionCall<'_>,
+    target: &crate::connect::Target,
+    become_: Option<&crate::connect::Become>,
+    name: &str,
+    args: Dict,
+) -> Result<Dict, Failure> {
+    let link =
+        call.run.pool.link(target, become_).await.map_err(|error| connection_failure(call.step, &error))?;
+    link.run(job(call, name, args), Vec::new(), None).await.map_err(|error| run_failure(call, error))
+}
+
+/// `shutdown`: asks for it, and that is all.
+pub(super) async fn shutdown(call: &ActionCall<'_>) -> ActionResult {
+    if call.target.kind == crate::connect::Kind::Local {
+        let mut failure =
+            Failure::action("Running shutdown with local connection would shutdown the control node.");
+        failure.result.insert("elapsed", 0i64);
+        failure.result.insert("shutdown", false);
+        return Err(failure);
+    }
+    let known = ["delay", "msg", "search_paths"];
+    if let Some(name) = call.args.keys().map(|key| key.json_text().into_owned()).find(|it| !known.contains(&it.as_str())) {
+        return Err(Failure::action(format!("Invalid options for community.general.shutdown: {name}")));
+    }
+    if call.check {
+        return Ok((dict! {"changed" => true, "elapsed" => 0i64, "shutdown" => true}, Vec::new()));
+    }
+    let minutes = (call.args.get("delay").and_then(number).unwrap_or(0.0) / 60.0) as i64;
+    let message = call.args.get("msg").filter(|v| v.is_truthy()).map_or_else(
+        || "Shut down initiated by Ansible".to_owned(),
+        str_of,
+    );
+    let paths: Vec<String> = match call.args.get("search_paths").and_then(Value::as_list) {
+        Some(paths) => paths.iter().map(str_of).collect(),
+        None => ["/sbin", "/usr/sbin", "/usr/local/sbin"].map(str::to_owned).to_vec(),
+    };
+    let when = if minutes > 0 { format!("+{minutes}") } else { "now".into() };
+    let line = format!(
+        "PATH=\"$PATH:{}\"; command -v shutdown >/dev/null || exit 127; shutdown -h {when} {}",
+        paths.join(":"),
+        shell_quote(&message)
+    );
+    let command = format!("shutdown -h {when} \"{message}\"");
+    match run_line(call, &line).await {
+        Ok(output) if output.rc == 127 => {
+            return Err(Failure::action(format!(
+                "Could not find command \"shutdown\" in search paths: {}",
+                paths.join(", ")
+            )));
+        }
+        Ok(output) if output.rc != 0 && output.rc != 255 && output.rc != 143 => {
+            let mut failure = Failure::action(format!(
+                "Shutdown command failed, error was: {}",
+                format!("{} {}", output.stdout.trim(), output.stderr.trim()).trim()
+            ));
+            failure.result.insert("shutdown", false);
+            return Err(failure);
+        }
+        // a connection that breaks now is what was asked for
+        Ok(_) | Err(_) => {}
+    }
+    Ok((dict! {"changed" => true, "shutdown" => true, "shutdown_command" => command}, Vec::new()))
+}
+
 /// A module of the playbook's (or a role's) own.
 fn library_file(call: &ActionCall<'_>, name: &str) -> Option<std::path::PathBuf> {
     let mut dirs: Vec<std::path::PathBuf> = Vec::new();

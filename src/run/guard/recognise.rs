@@ -6,8 +6,8 @@
 //! costs a comparison of strings.
 
 pub(super) use super::shell::Kind;
-use super::shell::{self, Deed};
 pub(super) use super::shell::Subject;
+use super::shell::{self, Deed};
 use crate::run::actions::ActionCall;
 use quorate_value::{Dict, Value, str_of};
 
@@ -34,6 +34,7 @@ fn of_module(module: &str, args: &Dict) -> Vec<Deed> {
         }
         // waits until the host is back
         "reboot" => vec![Deed { loose: false, ..Deed::host(Kind::Restart) }],
+        "community.general.shutdown" => vec![Deed::host(Kind::Stop)],
         _ => Vec::new(),
     }
 }
@@ -144,7 +145,8 @@ mod tests {
     use quorate_value::dict;
 
     fn kind(module: &str, args: Dict, unit: &str) -> Option<(Kind, bool)> {
-        concerning(&of_module(module, &args), unit, &["/data/etcd".into()]).map(|deed| (deed.kind, deed.loose))
+        concerning(&of_module(module, &args), unit, &["/data/etcd".into()])
+            .map(|deed| (deed.kind, deed.loose))
     }
 
     #[test]
