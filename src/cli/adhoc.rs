@@ -130,6 +130,9 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
     let span = Span::new(file, 1, 3);
     let task = task_node(&module, &args.args, file, &ground)?;
     let mut task = task;
+    if let Some(seconds) = args.task_timeout {
+        task.keywords.set(crate::playbook::Kw::Timeout, Value::from(seconds));
+    }
     if let Some(seconds) = args.background {
         task.async_seconds = Some(Value::from(seconds));
         task.poll = Some(Value::from(args.poll.unwrap_or(15)));

@@ -98,6 +98,9 @@ pub struct Shape {
     /// Fetch facts anew, whatever a cache holds
     #[arg(long, help_heading = "Run")]
     pub flush_cache: bool,
+    /// `--force-handlers`, which only playbooks have.
+    #[arg(skip)]
+    pub force_handlers: bool,
     /// Take a member away even though the cluster loses its quorum. Loud, and recorded
     #[arg(long, value_name = "WHAT", help_heading = "Safety")]
     pub override_guard: Option<String>,
@@ -325,7 +328,7 @@ pub fn ground(
             .map(|s| if s.contains(',') { s.clone() } else { cwd.join(s).display().to_string() })
             .collect(),
         playbook_dir: playbook_dir.clone(),
-        force_handlers: false,
+        force_handlers: shape.force_handlers,
         override_guard,
         ansible_manners: ansible || shape.lenient,
         connection,
@@ -637,6 +640,7 @@ pub fn start(ground: &Ground) -> Arc<Run> {
         "oneline" => start_minimal_as(ground, true),
         _ => {
             let mut reader = Ansible::new(ground.look, ground.manner);
+            tell_config(ground);
             run_with(ground, Box::new(move |event: Event| reader.event(&event)))
         }
     }
@@ -663,7 +667,20 @@ pub fn start_minimal(ground: &Ground, one_line: bool) -> Arc<Run> {
 
 fn start_minimal_as(ground: &Ground, one_line: bool) -> Arc<Run> {
     let mut reader = crate::report::Minimal::new(ground.look, ground.manner, one_line);
+    tell_config(ground);
     run_with(ground, Box::new(move |event: Event| reader.event(&event)))
+}
+
+/// Which configuration this is, for those who ask for more.
+fn tell_config(ground: &Ground) {
+    static SAID: std::sync::Once = std::sync::Once::new();
+    let shared = &ground.shared;
+    if shared.options.ansible_manners && shared.options.verbosity > 0 {
+        SAID.call_once(|| match &shared.settings.config_file {
+            None => display::out("No config file found; using defaults"),
+            Some(file) => display::out(&format!("Using {} as config file", file.display())),
+        });
+    }
 }
 
 fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {

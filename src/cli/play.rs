@@ -77,7 +77,7 @@ pub fn main(args: &[String], ansible: bool) -> u8 {
     match play(&args, ansible) {
         Ok(code) => code,
         Err(cannot) => {
-            display::err(&cannot.text);
+            display::err(cannot.text.strip_suffix('\n').unwrap_or(&cannot.text));
             cannot.status
         }
     }
@@ -96,12 +96,11 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
     let wanted = if every { vec!["all".to_owned(), "never".to_owned()] } else { args.tags.clone() };
     let filter = TagFilter::new(&wanted, &args.skip_tags);
     let ground = common::ground(
-        &args.shape,
+        &Shape { force_handlers: args.force_handlers, ..args.shape.clone() },
         Some(&first),
         ansible,
         (&filter_words(&args.tags), &filter_words(&args.skip_tags)),
     )?;
-    let ground = with_force_handlers(ground, args.force_handlers);
     if ground.limit.is_some() {
         let inventory = ground.shared.inventory();
         let left = inventory.select_value(&Value::from("all"), ground.limit.as_ref());
@@ -252,13 +251,6 @@ fn command_line(args: &Args) -> String {
         text.push_str(&format!(" --skip-tags {tags}"));
     }
     text + &args.shape.shown()
-}
-
-fn with_force_handlers(mut ground: Ground, force: bool) -> Ground {
-    if force && let Some(shared) = Arc::get_mut(&mut ground.shared) {
-        shared.options.force_handlers = true;
-    }
-    ground
 }
 
 pub(super) fn filter_words(words: &[String]) -> Vec<String> {

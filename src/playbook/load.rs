@@ -422,6 +422,13 @@ impl Loader {
                 "max_fail_percentage" => play.max_fail_percentage = Some(value()),
                 "force_handlers" => play.force_handlers = Some(value()),
                 "validate_argspec" => play.validate_argspec = Some(value()),
+                "user" if mapping.entry("remote_user").is_some() => {
+                    return Err(Diag::error(
+                        "E0107",
+                        "both 'user' and 'remote_user' are set for this play. The use of 'user' is deprecated, and should be removed",
+                    )
+                    .at(entry.key.span));
+                }
                 "user" => keywords.set(Kw::RemoteUser, value()),
                 "pre_tasks" | "roles" | "tasks" | "post_tasks" | "handlers" => {
                     if let Some(slot) = lists.iter_mut().find(|(name, _)| *name == key) {
@@ -1328,8 +1335,7 @@ fn clone_shell(role: &RoleUse) -> RoleUse {
 
 /// What a static import leaves: its tasks in a block with the keywords and variables of the import.
 fn wrap(task: &Task, body: Vec<Entry>) -> Entry {
-    let mut keywords = task.keywords.clone();
-    keywords.notify.clear();
+    let keywords = task.keywords.clone();
     Entry::Block(Arc::new(Block {
         span: task.span,
         name: None,

@@ -101,6 +101,7 @@ impl Ansible {
         shown.remove("warnings");
         shown.remove("deprecations");
         shown.remove("failed");
+        shown.remove("skipped");
         shown.remove("_cause");
         let indent = (indent || always || verbose > 2).then_some(4);
         if self.manner.yaml {
@@ -304,7 +305,8 @@ fn clean(result: &mut Dict, step: &Step) {
             "msg" | "exception" | "warnings" | "deprecations" => true,
             "failed" => value.is_truthy(),
             _ if key.starts_with("_ansible_") => true,
-            "changed" | "invocation" | "skipped" | "skipped_reason" | "failed_when_result" => false,
+            "changed" | "invocation" | "ansible_loop_var" | "skipped" | "skip_reason" | "skipped_reason"
+            | "failed_when_result" => false,
             _ => !alone,
         }
     });
@@ -420,7 +422,7 @@ impl Reader for Ansible {
             }
             Event::HostStarted { step, host } => {
                 if self.manner.per_host_start {
-                    self.line(Tone::Plain, &format!(" [started {} on {host}]", step.title()));
+                    self.line(Tone::Plain, &format!(" [started TASK: {} on {host}]", step.title()));
                 }
             }
             Event::Item { step, label, outcome } => self.item(step, label, outcome),

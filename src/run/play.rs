@@ -40,6 +40,8 @@ pub struct Runner {
     failed: HashSet<Arc<str>>,
     unreachable: HashSet<Arc<str>>,
     broke: bool,
+    /// `end_play`: no further batch of this play.
+    ended_play: bool,
     prompted: HashMap<usize, Dict>,
 }
 
@@ -101,6 +103,7 @@ impl Runner {
             failed: HashSet::new(),
             unreachable: HashSet::new(),
             broke: false,
+            ended_play: false,
             prompted: HashMap::new(),
         }
     }
@@ -242,6 +245,9 @@ impl Runner {
             self.run.tell(Event::PlayStarted { name: name.clone(), check });
             let before = self.failed.len() + self.unreachable.len();
             let broke = self.batch(play, &vars, &batch).await?;
+            if std::mem::take(&mut self.ended_play) {
+                return Ok(broke);
+            }
             let lost = self.failed.len() + self.unreachable.len() - before;
             if broke {
                 self.broke = true;
@@ -677,8 +683,16 @@ impl Runner {
                 Node::Rescue(block) => host.meet_rescue(block, &batch.program),
                 Node::Always(block) => host.meet_always(block),
                 Node::Close(block) => {
-                    if host.close(block, &batch.program) == Some(Fate::Out) {
-                        self.lose(batch, index);
+                    let name = host.name.clone();
+                    match host.close(block, &batch.program) {
+                        Some(Fate::Out) => self.lose(batch, index),
+                        // a failure on its way has been taken care of after all
+                        Some(Fate::Rescued) => {
+                            let counts = self.count(&name);
+                            counts.failed = counts.failed.saturating_sub(1);
+                            counts.rescued += 1;
+                        }
+                        Some(Fate::Delayed) | None => {}
                     }
                 }
                 Node::RoleEnd(role) => {
@@ -1585,6 +1599,7 @@ impl Runner {
                     }
                 }
                 if action == "end_play" {
+                    self.ended_play = true;
                     self.refresh_alive(batch);
                 }
             }

@@ -695,6 +695,9 @@ impl Life<'_> {
                 if attempt.status != Status::Failed {
                     attempt.status = Status::Failed;
                     attempt.result.insert("failed", true);
+                    if !attempt.result.contains_key("msg") {
+                        attempt.result.insert("msg", "Task failed: Action failed: Unknown error.");
+                    }
                     if attempt.links.is_empty() {
                         attempt.links = vec![(judged(&attempt.result), task.span)];
                     }

@@ -68,7 +68,16 @@ impl PlayVars {
             }
         }
         PlayVars {
-            name: play.name.as_ref().map(|name| name.as_str().to_owned()).unwrap_or_default(),
+            // a play without a name is called by its hosts
+            name: play.name.as_ref().map_or_else(
+                || match &play.hosts {
+                    Value::List(items) => {
+                        items.iter().map(quorate_value::str_of).collect::<Vec<_>>().join(",")
+                    }
+                    other => quorate_value::str_of(other),
+                },
+                |name| name.as_str().to_owned(),
+            ),
             vars: play.vars.clone(),
             role_vars: RwLock::new(Arc::new(vars)),
             role_defaults: RwLock::new(Arc::new(defaults)),

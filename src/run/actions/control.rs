@@ -166,6 +166,19 @@ pub(super) fn assert(call: &ActionCall<'_>) -> ActionResult {
         Value::List(items) => items.to_vec(),
         other => vec![other],
     };
+    for name in ["fail_msg", "msg", "success_msg"] {
+        let Some(value) = call.args.get(name) else { continue };
+        if !matches!(value, Value::Str(_) | Value::List(_) | Value::Null) {
+            let name = if name == "msg" { "fail_msg" } else { name };
+            return Err(invalid(
+                call,
+                &format!(
+                    "argument '{name}' is of type {} and we were unable to convert to str_or_list_of_str: a string or list of strings is required",
+                    value.type_name()
+                ),
+            ));
+        }
+    }
     let quiet = flag(call, "quiet", false)?;
     let message = |names: [&str; 2], otherwise: &str| {
         names
@@ -341,7 +354,7 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
         }
     } else {
         let Some(name) = text("file").or_else(|| text("_raw_params")) else {
-            return Err(Failure::action("missing required arguments: file"));
+            return Err(unread(call, &[], "Could not find file".into()));
         };
         match render::find_file(call.scope, "vars", name.trim()) {
             Ok(path) => files.push(path),

@@ -358,7 +358,12 @@ pub(super) async fn assemble(call: &ActionCall<'_>) -> ActionResult {
     for own in ["regexp", "delimiter", "ignore_hidden", "remote_src", "decrypt"] {
         args.remove(own);
     }
-    send_bytes(call, args, whole.into(), Some("assembled")).await
+    let (mut result, effects) = send_bytes(call, args, whole.into(), Some("assembled")).await?;
+    // one file, one diff
+    if let Some(first) = result.get("diff").and_then(Value::as_list).and_then(|list| list.first()).cloned() {
+        result.insert("diff", first);
+    }
+    Ok((result, effects))
 }
 
 pub(super) async fn unarchive(call: &ActionCall<'_>) -> ActionResult {

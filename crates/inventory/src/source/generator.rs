@@ -103,7 +103,11 @@ impl Generator<'_> {
             for (key, entry) in
                 parent.get("vars").and_then(Node::as_mapping).into_iter().flat_map(|vars| vars.iter())
             {
-                let value = self.value(&entry.value.to_value(), entry.key.span, vars)?;
+                // what is inside lists and mappings is for the plays to render
+                let value = match entry.value.to_value() {
+                    text @ Value::Str(_) => self.value(&text, entry.key.span, vars)?,
+                    other => other,
+                };
                 inventory.set_group_var(group, key.clone(), value, entry.key.span)?;
             }
             match child {
@@ -130,15 +134,6 @@ impl Generator<'_> {
         };
         Ok(match value {
             Value::Str(text) => render(text)?,
-            Value::List(items) => Value::list(
-                items.iter().map(|item| self.value(item, span, vars)).collect::<Result<Vec<_>, _>>()?,
-            ),
-            Value::Dict(entries) => Value::dict(
-                entries
-                    .iter()
-                    .map(|(key, value)| Ok((key.clone(), self.value(value, span, vars)?)))
-                    .collect::<Result<Dict, InventoryError>>()?,
-            ),
             other => other.clone(),
         })
     }

@@ -219,7 +219,14 @@ fn to_datetime(vm: &Vm, args: Args) -> Result<V> {
 fn unvault(vm: &Vm, args: Args) -> Result<V> {
     let [vaulted, secret, vault_id, _] =
         args.bind("do_unvault", ["vault", "secret", "vault_id", "vaultid"], 2)?;
-    let vaulted = text(vm, vaulted, "")?;
+    // what cannot be opened by the secrets at hand is opened with this one
+    let vaulted = match &vaulted {
+        Some(V::Lazy(lazy)) => match &lazy.0 {
+            Value::Vault(text) => text.clone(),
+            _ => text(vm, vaulted, "")?,
+        },
+        _ => text(vm, vaulted, "")?,
+    };
     let secret = text(vm, secret, "")?;
     let vault_id = text(vm, vault_id, "filter_default")?;
     vm.saw_secret();

@@ -1,0 +1,197 @@
+//! Small playbooks, compared as text with what ansible-core 2.19 says of them.
+//!
+//! In: `tests/differential/playbooks/*.txt`, written by `gen_playbooks.py` beside it. A case begins with `== TITLE`;
+//! `@ PATH` begins a file of it, `> ARGS` is the command line (`--env NAME=VALUE` sets a variable), `| ` stands before what
+//! standard output says, `! ` before standard error where the play did not begin, and `? N` is the exit status.
+//! All hosts are the controller itself, so nothing but this program takes part.
+//!
+//! `~` before what is said marks a case in which we are known to say something else; that it does is checked, too.
+//!
+//! Recorded with `QUORATE_RECORD=DIR`, a directory that holds ansible-core's programs.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic, as tests do")]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const HOSTS: &str = "[web]\nh1\nh2\n[db]\nh2\nh3\n[all:vars]\nansible_connection=local\nansible_python_interpreter=/usr/bin/python3\n";
+
+struct Case {
+    file: usize,
+    title: String,
+    files: Vec<(String, String)>,
+    args: String,
+    said: String,
+    differs: bool,
+}
+
+impl Case {
+    fn written(&self) -> String {
+        let mut out = format!("== {}\n", self.title);
+        for (path, text) in &self.files {
+            write!(out, "@ {path}\n{text}").unwrap();
+        }
+        writeln!(out, "{}", format!("> {}", self.args).trim_end()).unwrap();
+        if self.differs {
+            out.push_str("~\n");
+        }
+        out + &self.said
+    }
+}
+
+#[test]
+fn playbooks_say_what_ansible_says() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/playbooks");
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "txt"));
+    paths.sort();
+    let mut cases = Vec::new();
+    for (file, path) in paths.iter().enumerate() {
+        read(file, &std::fs::read_to_string(path).unwrap(), &mut cases);
+    }
+    assert!(cases.len() >= 300, "only {} cases", cases.len());
+    let record = std::env::var("QUORATE_RECORD").ok();
+    let links = links();
+    let programs = record.as_ref().map_or_else(|| links.path().to_path_buf(), PathBuf::from);
+    let only = std::env::var("QUORATE_ONLY").ok();
+    let next = AtomicUsize::new(0);
+    let said: Mutex<Vec<(usize, String)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(at) else { return };
+                    // `QUORATE_ONLY=WORD|WORD` records only cases with one of the words in their files
+                    let files = || case.files.iter().map(|(_, text)| text.as_str()).collect::<String>();
+                    if only.as_ref().is_some_and(|only| !only.split('|').any(|word| files().contains(word))) {
+                        continue;
+                    }
+                    let text = perform(case, &programs);
+                    said.lock().unwrap().push((at, text));
+                }
+            });
+        }
+    });
+    let mut failures = String::new();
+    let mut count = 0;
+    for (at, text) in said.into_inner().unwrap() {
+        if record.is_some() {
+            cases[at].said = text;
+        } else if (cases[at].said != text) != cases[at].differs {
+            count += 1;
+            let name = paths[cases[at].file].file_stem().unwrap().to_string_lossy();
+            if cases[at].differs {
+                writeln!(failures, "=== {name}: {}\nis the same now: take its `~` away", cases[at].title)
+                    .unwrap();
+                continue;
+            }
+            let diff = similar::TextDiff::from_lines(&cases[at].said, &text);
+            write!(failures, "=== {name}: {}\n{}", cases[at].title, diff.unified_diff().context_radius(2))
+                .unwrap();
+        }
+    }
+    if record.is_some() {
+        for (file, path) in paths.iter().enumerate() {
+            let text: Vec<String> = cases.iter().filter(|c| c.file == file).map(Case::written).collect();
+            std::fs::write(path, text.join("\n")).unwrap();
+        }
+    }
+    assert!(failures.is_empty(), "{count} of {} differ\n{failures}", cases.len());
+}
+
+fn read(file: usize, text: &str, cases: &mut Vec<Case>) {
+    let mut in_files = false;
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("== ") {
+            let title = title.to_owned();
+            cases.push(Case {
+                file,
+                title,
+                files: Vec::new(),
+                args: String::new(),
+                said: String::new(),
+                differs: false,
+            });
+            in_files = true;
+            continue;
+        }
+        let Some(case) = cases.last_mut() else { continue };
+        if let Some(path) = line.strip_prefix("@ ").filter(|_| in_files) {
+            case.files.push((path.to_owned(), String::new()));
+        } else if let Some(args) = line.strip_prefix('>').filter(|_| in_files) {
+            args.trim().clone_into(&mut case.args);
+            in_files = false;
+        } else if in_files {
+            let text = &mut case.files.last_mut().unwrap().1;
+            text.push_str(line);
+            text.push('\n');
+        } else if line == "~" {
+            case.differs = true;
+        } else if !line.is_empty() {
+            case.said.push_str(line);
+            case.said.push('\n');
+        }
+    }
+}
+
+/// A directory with this program under Ansible's name.
+fn links() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_quorate"), dir.path().join("ansible-playbook")).unwrap();
+    dir
+}
+
+/// Runs a case in a directory of its own and writes down what it says.
+fn perform(case: &Case, programs: &Path) -> String {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("hosts"), HOSTS).unwrap();
+    for (path, text) in &case.files {
+        let path = place.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let (mut args, mut env) = (String::new(), Vec::new());
+    let mut words = case.args.split(' ');
+    while let Some(word) = words.next() {
+        match word {
+            "--env" => env.extend(words.next().and_then(|word| word.split_once('='))),
+            word => write!(args, " {word}").unwrap(),
+        }
+    }
+    let run = Command::new("bash")
+        .args(["-c", &format!("ansible-playbook -i hosts play.yml{args}")])
+        .current_dir(place.path())
+        .env_clear()
+        .env("PATH", format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", programs.display()))
+        .env("HOME", place.path())
+        .env("LC_ALL", "C.UTF-8")
+        .env("ANSIBLE_NOCOLOR", "1")
+        .env("ANSIBLE_DEPRECATION_WARNINGS", "false")
+        // hosts one after the other
+        .env("ANSIBLE_FORKS", "1")
+        .envs(env)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    let tidy =
+        |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&place.path().display().to_string(), "HERE");
+    let mut out = String::new();
+    let stdout = tidy(&run.stdout);
+    for line in stdout.lines() {
+        writeln!(out, "{}", format!("| {line}").trim_end()).unwrap();
+    }
+    if !stdout.contains("PLAY RECAP") {
+        for line in tidy(&run.stderr).lines().filter(|line| !line.starts_with("[WARNING]")) {
+            writeln!(out, "{}", format!("! {line}").trim_end()).unwrap();
+        }
+    }
+    if !run.status.success() {
+        writeln!(out, "? {}", run.status.code().unwrap_or(-1)).unwrap();
+    }
+    out
+}
