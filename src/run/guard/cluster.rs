@@ -157,17 +157,28 @@ pub(crate) fn pki(scope: &TaskScope) -> Pki {
         format!("{inventory}/files/pki")
     }));
     let operator = value(scope, "etcd_operator");
-    let named = |part: &str, otherwise: &str| {
+    let named = |part: &str, otherwise: &str, pigsty: &str| {
         let given = match &operator {
             Some(Value::Dict(parts)) => parts.get(part).filter(|path| path.is_truthy()).map(str_of),
             _ => None,
         };
-        given.map_or_else(|| dir.join(otherwise), PathBuf::from)
+        given.map_or_else(
+            || {
+                let (ours, theirs) = (dir.join(otherwise), dir.join(pigsty));
+                if !ours.exists() && theirs.exists() { theirs } else { ours }
+            },
+            PathBuf::from,
+        )
+    };
+    // Pigsty keeps its authority in a folder of its own, and only the members have certificates
+    let member = |end: &str| {
+        let part = |name| text(scope, name).unwrap_or_default();
+        format!("etcd/{}-{}.{end}", part("etcd_cluster"), part("etcd_seq"))
     };
     Pki {
-        ca: named("ca", "ca.crt"),
-        cert: named("cert", "etcd/root.crt"),
-        key: named("key", "etcd/root.key"),
+        ca: named("ca", "ca.crt", "ca/ca.crt"),
+        cert: named("cert", "etcd/root.crt", &member("crt")),
+        key: named("key", "etcd/root.key", &member("key")),
     }
 }
 

@@ -68,6 +68,18 @@ all:
     assert_eq!(main.pki.cert, dir.path().join("files/pki/etcd/root.crt"));
     assert!(!main.policy.allow_outage && !main.policy.override_quorum);
 
+    // what Pigsty leaves on the controller does where nothing of ours lies
+    let left = dir.path().join("files/pki");
+    for file in ["ca/ca.crt", "etcd/main-1.crt", "etcd/main-1.key"] {
+        std::fs::create_dir_all(left.join(file).parent().unwrap()).unwrap();
+        std::fs::write(left.join(file), "x").unwrap();
+    }
+    let main = Cluster::of(&ground, "a").unwrap();
+    assert_eq!(main.pki.ca, left.join("ca/ca.crt"));
+    assert_eq!((main.pki.cert, main.pki.key), (left.join("etcd/main-1.crt"), left.join("etcd/main-1.key")));
+    std::fs::write(left.join("ca.crt"), "x").unwrap();
+    assert_eq!(Cluster::of(&ground, "a").unwrap().pki.ca, left.join("ca.crt"));
+
     let other = Cluster::of(&ground, "c").unwrap();
     assert_eq!(told(&other), "c other-1 https://c:2379 https://c:2380");
     assert_eq!((other.unit.as_str(), other.pki.key.to_str()), ("etcd", Some("/pki/etcd/root.key")));
