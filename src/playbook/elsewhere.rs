@@ -64,7 +64,7 @@ mod tests {
             // names of long ago
             ("openssl_certificate", none, Some("community.crypto.x509_certificate")),
             ("ansible.builtin.openssl_certificate", none, Some("community.crypto.x509_certificate")),
-            ("community.crypto.openssl_certificate", none, Some("community.crypto.x509_certificate")),
+            ("community.general.docker_compose_v2_", none, None),
             ("community.libvirt.vert", none, None),
             ("my.own.virt", none, None),
         ];
