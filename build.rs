@@ -41,6 +41,10 @@ fn build(root: &Path, out: &Path) -> PathBuf {
             "quorate-agent",
             "--profile",
             "helper",
+            // without the reference texts, which only the controller shows
+            "--no-default-features",
+            "--features",
+            "https",
             "--target",
             &target,
         ])

@@ -68,6 +68,7 @@ pub mod parted;
 pub mod pids;
 pub mod ping;
 pub mod pip;
+pub mod read_csv;
 pub mod replace;
 pub mod rpm_key;
 pub mod script;
@@ -172,6 +173,7 @@ pub const MODULES: &[&dyn Module] = &[
     &pids::Pids,
     &ping::Ping,
     &pip::Pip,
+    &read_csv::ReadCsv,
     &command::Shell,
     &replace::Replace,
     &rpm_key::RpmKey,

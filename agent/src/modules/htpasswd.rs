@@ -86,7 +86,11 @@ impl Module for Htpasswd {
                     if exists {
                         format!("Add/update {name}")
                     } else {
-                        format!("Created {path} and added {name}")
+                        if ctx.check {
+                            format!("Create {path}")
+                        } else {
+                            format!("Created {path} and added {name}")
+                        }
                     }
                 }
             }
