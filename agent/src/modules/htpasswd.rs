@@ -85,12 +85,10 @@ impl Module for Htpasswd {
                     lines.push(hash()?);
                     if exists {
                         format!("Add/update {name}")
+                    } else if ctx.check {
+                        format!("Create {path}")
                     } else {
-                        if ctx.check {
-                            format!("Create {path}")
-                        } else {
-                            format!("Created {path} and added {name}")
-                        }
+                        format!("Created {path} and added {name}")
                     }
                 }
             }
