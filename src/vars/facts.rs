@@ -121,7 +121,7 @@ mod tests {
     fn facts_come_back() {
         let dir = std::env::temp_dir().join(format!("quorate-facts-{}", std::process::id()));
         let mut cache =
-            FactCache { dir: dir.clone(), prefix: "p_".into(), timeout: Some(Duration::from_secs(60)) };
+            FactCache { dir: dir.clone(), prefix: "p_".into(), timeout: Some(Duration::from_mins(1)) };
         let facts = dict! {
             "ansible_x" => Value::list([Value::Int(1), Value::from("{{ no }}")]),
             "mine" => Value::Str(Str::new("{{ yes }}").trusted()),
