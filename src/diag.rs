@@ -114,8 +114,11 @@ impl Diag {
             for (_, label) in &self.related {
                 text.push_str(&format!("\n  = note: {label}"));
             }
-            for (word, words) in
-                self.notes.iter().map(|note| ("note", note)).chain(self.help.iter().map(|help| ("help", help)))
+            for (word, words) in self
+                .notes
+                .iter()
+                .map(|note| ("note", note))
+                .chain(self.help.iter().map(|help| ("help", help)))
             {
                 text.push_str(&format!("\n  = {word}: {words}"));
             }

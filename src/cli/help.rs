@@ -61,6 +61,7 @@ pub(super) const CODES: &[Code] = &[
     ("E0221", "`end_role` stands outside of a role.", "Use end_play, or move it into the role."),
     ("E0222", "The inventory cannot be read again.", "Check what changed in it."),
     ("E0223", "There is no such `meta` action.", "`quorate doc meta` lists them."),
+    ("E0224", "`throttle` is no number of hosts.", "Write a number; 0 means no limit."),
     ("E0230", "A file that is included does not exist.", "Check its path: first the role's folders, then the playbook's."),
     ("E0231", "`apply` is not what it should be.", "Write keywords of tasks below it, as a mapping."),
     ("E0300", "The inventory does not exist.", "Check -i, and `inventory` in ansible.cfg. As `ansible-playbook`, this would only be a warning."),
@@ -112,8 +113,20 @@ pub(super) const HELP: &str =
 Called by the names on the right (links to this program), a command has Ansible's manners and exit codes.";
 
 /// Every command, for `did you mean`.
-pub(super) const COMMANDS: &[&str] =
-    &["play", "run", "inventory", "vault", "doc", "config", "plan", "graph", "explain", "lab", "help", "version"];
+pub(super) const COMMANDS: &[&str] = &[
+    "play",
+    "run",
+    "inventory",
+    "vault",
+    "doc",
+    "config",
+    "plan",
+    "graph",
+    "explain",
+    "lab",
+    "help",
+    "version",
+];
 
 /// Runs `quorate help`; gives its exit status.
 pub(super) fn main(args: &[String]) -> u8 {

@@ -9,9 +9,9 @@ mod doc;
 mod explain;
 mod graph;
 mod help;
-mod plan;
 pub mod inventory;
 pub mod lab;
+mod plan;
 pub mod play;
 mod vault;
 

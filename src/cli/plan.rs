@@ -79,7 +79,14 @@ fn plan(args: &Args) -> Result<u8, Cannot> {
         })?;
         books.push(Playbook { path: name.clone(), plays });
     }
-    super::play::slips_of(&ground, &books, &words.0.iter().chain(&words.1).cloned().collect::<Vec<_>>(), None, &shape, false)?;
+    super::play::slips_of(
+        &ground,
+        &books,
+        &words.0.iter().chain(&words.1).cloned().collect::<Vec<_>>(),
+        None,
+        &shape,
+        false,
+    )?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(4 * 1024 * 1024)
@@ -101,7 +108,10 @@ fn plan(args: &Args) -> Result<u8, Cannot> {
         run.pool.close().await;
         recording.finish(&format!("quorate plan {}{}", args.playbooks.join(" "), shape.shown()))?;
         if run.is_interrupted() {
-            return Err(Cannot { text: "interrupted; nothing was changed".into(), status: status::INTERRUPTED });
+            return Err(Cannot {
+                text: "interrupted; nothing was changed".into(),
+                status: status::INTERRUPTED,
+            });
         }
         Ok((recording.record(), runner.status()))
     })?;
@@ -116,7 +126,8 @@ fn plan(args: &Args) -> Result<u8, Cannot> {
 
 /// The plan as text, and how many changes it holds.
 fn show(run: &RunRecord, brief: bool) -> (String, usize) {
-    let mut out = format!("plan: {} · {} hosts · nothing was changed\n", run.playbooks.join(", "), run.recap.len());
+    let mut out =
+        format!("plan: {} · {} hosts · nothing was changed\n", run.playbooks.join(", "), run.recap.len());
     let (mut changes, mut same) = (0, 0);
     let mut hosts = std::collections::BTreeSet::new();
     let mut unknown: Vec<(String, Vec<&Arc<str>>)> = Vec::new();
@@ -174,7 +185,12 @@ fn show(run: &RunRecord, brief: bool) -> (String, usize) {
 }
 
 fn failure(task: &TaskRecord, host: &Arc<str>, cell: &Cell) -> String {
-    format!("\n  ✗ {}  {host}\n      {}\n      {}\n", task.title, cell.message.replace('\n', "\n      "), task.place)
+    format!(
+        "\n  ✗ {}  {host}\n      {}\n      {}\n",
+        task.title,
+        cell.message.replace('\n', "\n      "),
+        task.place
+    )
 }
 
 fn names(hosts: &[&Arc<str>]) -> String {

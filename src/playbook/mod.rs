@@ -5,5 +5,7 @@ pub mod kv;
 pub mod load;
 pub mod model;
 
-pub use load::{Around, FREE_FORM, LoadHost, Loader, RoleFrom, SearchPaths, is_identifier, plain_io, short_name};
+pub use load::{
+    Around, FREE_FORM, LoadHost, Loader, RoleFrom, SearchPaths, is_identifier, plain_io, short_name,
+};
 pub use model::*;

@@ -75,9 +75,9 @@ pub fn page(run: &RunRecord, command: &str) -> String {
     let (sentence, mood) = outcome(run);
     let title = run.playbooks.join(", ");
     let mut out = String::with_capacity(64 * 1024);
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{0} · {1}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header class=\"{mood}\">\n<h1>{0}</h1>\n<p class=\"outcome\">{1}</p>\n<p class=\"facts\"><time data-at=\"{2}\">{3}</time> · {4} · <code>{5}</code></p>\n</header>\n<main id=\"main\">\n",
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{0} · {1}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to the report</a>\n<header class=\"{mood}\">\n<h1>{0}</h1>\n<p class=\"outcome\">{1}</p>\n<p class=\"facts\"><time data-at=\"{2}\">{3}</time> · {4} · <code>{5}</code></p>\n</header>\n<main id=\"main\">",
         escape(&title),
         escape(&sentence),
         run.at,
@@ -86,9 +86,9 @@ pub fn page(run: &RunRecord, command: &str) -> String {
         escape(command),
     );
     for text in &run.refusals {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<section class=\"refusal\"><h2>Refused by the guard</h2><pre tabindex=\"0\">{}</pre></section>\n",
+            "<section class=\"refusal\"><h2>Refused by the guard</h2><pre tabindex=\"0\">{}</pre></section>",
             escape(text)
         );
     }
@@ -104,9 +104,9 @@ pub fn page(run: &RunRecord, command: &str) -> String {
         }
         out.push_str("</ul></section>\n");
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "</main>\n<footer>Written by quorate {}. This file holds all it shows and asks no network for anything.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
+        "</main>\n<footer>Written by quorate {}. This file holds all it shows and asks no network for anything.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>",
         env!("CARGO_PKG_VERSION")
     );
     out
@@ -134,9 +134,9 @@ fn failures(out: &mut String, run: &RunRecord) {
     }
     out.push_str("<section class=\"failures\"><h2>What failed</h2>\n");
     for ((title, place, message), hosts) in alike {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<article><h3>{}</h3><p class=\"place\">{}</p><pre tabindex=\"0\">{}</pre><p>{}</p></article>\n",
+            "<article><h3>{}</h3><p class=\"place\">{}</p><pre tabindex=\"0\">{}</pre><p>{}</p></article>",
             escape(title),
             escape(place),
             escape(message),
@@ -180,9 +180,9 @@ fn recap(out: &mut String, run: &RunRecord) {
         out.push_str("</tr>\n");
     }
     if quiet > 0 {
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<tr><td colspan=\"8\">{quiet} hosts where nothing changed and nothing failed</td></tr>\n"
+            "<tr><td colspan=\"8\">{quiet} hosts where nothing changed and nothing failed</td></tr>"
         );
     }
     out.push_str("</tbody></table></div></section>\n");
@@ -209,9 +209,9 @@ fn chart(out: &mut String, run: &RunRecord) {
     let end = lanes.values().flatten().map(|(_, cell)| cell.to).max().unwrap_or(1).max(1);
     let (left, width, row) = (150.0, 850.0, 18.0);
     let height = lanes.len() as f64 * row + 26.0;
-    let _ = write!(
+    let _ = writeln!(
         out,
-        "<section><h2>Who worked when</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Chart of hosts over time\"><svg viewBox=\"0 0 1000 {height}\" role=\"img\" aria-label=\"{} hosts over {}\">\n",
+        "<section><h2>Who worked when</h2>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Chart of hosts over time\"><svg viewBox=\"0 0 1000 {height}\" role=\"img\" aria-label=\"{} hosts over {}\">",
         lanes.len(),
         seconds(end)
     );
@@ -282,7 +282,7 @@ fn slowest(out: &mut String, run: &RunRecord) {
 fn tasks(out: &mut String, run: &RunRecord) {
     out.push_str("<section><h2>Tasks</h2>\n<p class=\"tools\"><label>Show tasks with <input id=\"find\" type=\"search\" placeholder=\"a word, a tag, a host\"></label> <label><input id=\"quiet\" type=\"checkbox\"> only changes and failures</label></p>\n");
     for play in &run.plays {
-        let _ = write!(out, "<h3>{}</h3>\n", escape(&play.name));
+        let _ = writeln!(out, "<h3>{}</h3>", escape(&play.name));
         for (_, task) in &play.tasks {
             let count = |status: Status| task.hosts.values().filter(|cell| cell.status == status).count();
             let counts: Vec<String> =
@@ -347,7 +347,7 @@ fn results(out: &mut String, task: &TaskRecord) {
                     Some(b'-') => ("<del>", "</del>"),
                     _ => ("", ""),
                 };
-                let _ = write!(out, "{tag}{}{end}\n", escape(line));
+                let _ = writeln!(out, "{tag}{}{end}", escape(line));
             }
             out.push_str("</pre>");
         }

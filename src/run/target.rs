@@ -258,10 +258,11 @@ pub fn resolve(
         .unwrap_or_else(|| "root".into());
     // nothing to become: the connection is that user already
     let same = settings.flag("BECOME_ALLOW_SAME_USER");
-    let already = !same && match target.kind {
-        Kind::Local => quorate_agent::system::users::own().is_some_and(|own| own.name == user),
-        _ => target.user.as_deref() == Some(user.as_str()),
-    };
+    let already = !same
+        && match target.kind {
+            Kind::Local => quorate_agent::system::users::own().is_some_and(|own| own.name == user),
+            _ => target.user.as_deref() == Some(user.as_str()),
+        };
     if already {
         return Ok((target, None));
     }

@@ -33,14 +33,8 @@ const fn test(name: &'static str, run: fn(&Vm, Args) -> Result<bool>) -> Test {
     Test { name, accepts_undefined: false, run }
 }
 
-static FAMILIES: [&[Test]; 6] = [
-    &address::TESTS,
-    &files::TESTS,
-    &jinja::TESTS,
-    &protomatter::TESTS,
-    &results::TESTS,
-    &version::TESTS,
-];
+static FAMILIES: [&[Test]; 6] =
+    [&address::TESTS, &files::TESTS, &jinja::TESTS, &protomatter::TESTS, &results::TESTS, &version::TESTS];
 
 static TABLE: LazyLock<HashMap<&'static str, &'static Test>> =
     LazyLock::new(|| FAMILIES.iter().flat_map(|family| family.iter()).map(|t| (t.name, t)).collect());
@@ -51,8 +45,11 @@ pub(crate) fn find(name: &str) -> Option<&'static Test> {
 }
 
 pub(crate) fn names() -> Vec<&'static str> {
-    let mut names: Vec<_> =
-        TABLE.keys().copied().filter(|name| name.starts_with(char::is_alphabetic) && !name.contains("._")).collect();
+    let mut names: Vec<_> = TABLE
+        .keys()
+        .copied()
+        .filter(|name| name.starts_with(char::is_alphabetic) && !name.contains("._"))
+        .collect();
     names.sort_unstable();
     names
 }

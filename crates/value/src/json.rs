@@ -119,7 +119,9 @@ impl JsonStyle {
                 '\t' => out.push_str("\\t"),
                 '\u{8}' => out.push_str("\\b"),
                 '\u{c}' => out.push_str("\\f"),
-                c if self.ascii && let Some(byte) = crate::raw::byte_of(c) => {
+                c if self.ascii
+                    && let Some(byte) = crate::raw::byte_of(c) =>
+                {
                     let _ = write!(out, "\\udc{byte:02x}");
                 }
                 c if (c as u32) < 0x20 || (self.ascii && c as u32 >= 0x7f && c as u32 != 0x7f) => {

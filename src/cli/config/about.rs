@@ -93,7 +93,7 @@ pub(super) const ABOUT: &[(&str, Effect, &str)] = &[
     ("INJECT_FACTS_AS_VARS", Works, "Facts are variables of their own too (ansible_*)."),
     ("INTERPRETER_PYTHON", Moot, "Python on the hosts. None is needed."),
     ("INVENTORY_ANY_UNPARSED_IS_FAILED", NotYet, "A source that cannot be read ends the run."),
-    ("INVENTORY_ENABLED", NotYet, "Which inventory formats are tried."),
+    ("INVENTORY_ENABLED", Works, "Which inventory formats are tried."),
     ("INVENTORY_UNPARSED_IS_FAILED", NotYet, "No readable source at all ends the run."),
     ("INVENTORY_UNPARSED_WARNING", NotYet, "Tell that nothing but localhost is known."),
     ("LOCALHOST_WARNING", NotYet, "Tell that nothing but localhost is known."),

@@ -40,7 +40,7 @@ fn modules_page() -> String {
         }
         let _ = write!(out, "[{0}](#{1})", spec.name, anchor(spec));
     }
-    out.push_str("\n");
+    out.push('\n');
     for spec in all {
         let _ = write!(out, "\n## {}.{}\n\n{}\n\n", spec.collection, spec.name, spec.summary);
         if !spec.aliases.is_empty() {
@@ -66,7 +66,8 @@ fn anchor(spec: &Spec) -> String {
 
 fn row(out: &mut String, param: &Param, within: &str) {
     let name = format!("{within}{}", param.name);
-    let also = if param.aliases.is_empty() { String::new() } else { format!(" ({})", param.aliases.join(", ")) };
+    let also =
+        if param.aliases.is_empty() { String::new() } else { format!(" ({})", param.aliases.join(", ")) };
     let kind = match param.elements {
         Some(elements) => format!("{} of {}", param.kind.name(), elements.name()),
         None => param.kind.name().to_owned(),
@@ -99,7 +100,9 @@ fn words_page(title: &str, kind: &str, words: super::Words) -> String {
 }
 
 fn errors_page() -> String {
-    let mut out = format!("# Codes of messages\n{NOTE}\n`quorate help CODE` shows the same. E: an error, W: a warning, G: a refusal of the guard.\n\n| code | what it means | what to do |\n|---|---|---|\n");
+    let mut out = format!(
+        "# Codes of messages\n{NOTE}\n`quorate help CODE` shows the same. E: an error, W: a warning, G: a refusal of the guard.\n\n| code | what it means | what to do |\n|---|---|---|\n"
+    );
     for (code, what, remedy) in crate::cli::help::CODES {
         let _ = writeln!(out, "| {code} | {} | {} |", cell(what), cell(remedy));
     }
@@ -125,7 +128,11 @@ fn errors_page() -> String {
 fn commands_page() -> String {
     let mut out = format!("# Commands\n{NOTE}\n```text\n{}\n```\n", crate::cli::help::HELP);
     for (name, mut command) in crate::cli::commands() {
-        let _ = write!(out, "\n## quorate {name}\n\n```text\n{}\n```\n", command.render_long_help().to_string().trim_end());
+        let _ = write!(
+            out,
+            "\n## quorate {name}\n\n```text\n{}\n```\n",
+            command.render_long_help().to_string().trim_end()
+        );
     }
     out
 }
@@ -142,7 +149,10 @@ mod tests {
                 std::fs::write(dir.join(name), &text).unwrap();
             }
             let stands = std::fs::read_to_string(dir.join(name)).unwrap_or_default();
-            assert!(stands == text, "docs/reference/{name} is old: QUORATE_RECORD=self cargo test the_reference");
+            assert!(
+                stands == text,
+                "docs/reference/{name} is old: QUORATE_RECORD=self cargo test the_reference"
+            );
         }
     }
 }

@@ -137,17 +137,20 @@ pub(super) async fn shutdown(call: &ActionCall<'_>) -> ActionResult {
         return Err(failure);
     }
     let known = ["delay", "msg", "search_paths"];
-    if let Some(name) = call.args.keys().map(|key| key.json_text().into_owned()).find(|it| !known.contains(&it.as_str())) {
+    if let Some(name) =
+        call.args.keys().map(|key| key.json_text().into_owned()).find(|it| !known.contains(&it.as_str()))
+    {
         return Err(Failure::action(format!("Invalid options for community.general.shutdown: {name}")));
     }
     if call.check {
         return Ok((dict! {"changed" => true, "elapsed" => 0i64, "shutdown" => true}, Vec::new()));
     }
     let minutes = (call.args.get("delay").and_then(number).unwrap_or(0.0) / 60.0) as i64;
-    let message = call.args.get("msg").filter(|v| v.is_truthy()).map_or_else(
-        || "Shut down initiated by Ansible".to_owned(),
-        str_of,
-    );
+    let message = call
+        .args
+        .get("msg")
+        .filter(|v| v.is_truthy())
+        .map_or_else(|| "Shut down initiated by Ansible".to_owned(), str_of);
     let paths: Vec<String> = match call.args.get("search_paths").and_then(Value::as_list) {
         Some(paths) => paths.iter().map(str_of).collect(),
         None => ["/sbin", "/usr/sbin", "/usr/local/sbin"].map(str::to_owned).to_vec(),

@@ -307,7 +307,8 @@ fn command(words: &[String], mentions: bool, depth: usize, deeds: &mut Vec<Deed>
             }
         }
         "rm" => remove(rest, deeds),
-        "apt" | "apt-get" | "aptitude" | "dpkg" | "yum" | "dnf" | "dnf5" | "microdnf" | "rpm" | "apk" | "zypper" => {
+        "apt" | "apt-get" | "aptitude" | "dpkg" | "yum" | "dnf" | "dnf5" | "microdnf" | "rpm" | "apk"
+        | "zypper" => {
             packages(base(first), rest, deeds);
         }
         "podman" | "docker" | "nerdctl" | "crictl" => container(rest, deeds),
@@ -420,7 +421,8 @@ fn systemctl(words: &[String], mentions: bool, deeds: &mut Vec<Deed>) {
 /// `rm -r PATH…`: what is deleted with everything below it.
 fn remove(words: &[String], deeds: &mut Vec<Deed>) {
     let recursive = words.iter().any(|word| {
-        word == "--recursive" || (word.starts_with('-') && !word.starts_with("--") && word.contains(['r', 'R']))
+        word == "--recursive"
+            || (word.starts_with('-') && !word.starts_with("--") && word.contains(['r', 'R']))
     });
     if recursive {
         deeds.extend(words.iter().filter(|word| word.starts_with('/')).map(|path| Deed::path(path)));
@@ -435,8 +437,9 @@ fn packages(tool: &str, words: &[String], deeds: &mut Vec<Deed>) {
             matches!(verb.as_str(), "remove" | "purge" | "autoremove" | "autopurge" | "erase" | "del" | "rm")
         }),
     };
-    let pretends =
-        words.iter().any(|word| matches!(word.as_str(), "-s" | "--simulate" | "--dry-run" | "--assumeno" | "--test"));
+    let pretends = words
+        .iter()
+        .any(|word| matches!(word.as_str(), "-s" | "--simulate" | "--dry-run" | "--assumeno" | "--test"));
     if removes && !pretends && words.iter().any(|word| is_server_package(word)) {
         deeds.push(Deed::unit(Kind::Stop, "etcd"));
     }

@@ -529,7 +529,8 @@ fn sum(vm: &Vm, args: Args) -> Result<V> {
 
 fn unique(vm: &Vm, args: Args) -> Result<V> {
     let [value, case, attribute] = args.bind("unique", ["a", "case_sensitive", "attribute"], 1)?;
-    let asked = case.as_ref().is_some_and(|c| !matches!(c, V::Null)) || attribute.as_ref().is_some_and(|a| !matches!(a, V::Null));
+    let asked = case.as_ref().is_some_and(|c| !matches!(c, V::Null))
+        || attribute.as_ref().is_some_and(|a| !matches!(a, V::Null));
     // Ansible hands on that nothing was said as `false`.
     let case = flag(vm, case, false)?;
     let path = attribute.filter(|a| !matches!(a, V::Null)).map(|a| Path::of(vm, &a)).transpose()?;

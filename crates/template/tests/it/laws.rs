@@ -267,11 +267,21 @@ fn broken_conditions_hold_as_python_has_it_where_allowed() {
     let scope = scope();
     let world = Listener::default();
     let ctx = Context::new(&scope).with_world(&world);
-    for (text, expected) in [("b", true), ("''", false), ("l", true), ("0", false), ("none", false), ("", true), ("'false'", true)] {
+    for (text, expected) in [
+        ("b", true),
+        ("''", false),
+        ("l", true),
+        ("0", false),
+        ("none", false),
+        ("", true),
+        ("'false'", true),
+    ] {
         assert_eq!(engine.condition(&Value::Str(written(text)), &ctx).unwrap(), expected, "{text}");
     }
     assert_eq!(world.0.borrow().len(), 7);
-    assert!(matches!(&world.0.borrow()[0], Notice::Deprecation(words) if words.starts_with("Conditional result (True) was derived from value of type 'str'")));
+    assert!(
+        matches!(&world.0.borrow()[0], Notice::Deprecation(words) if words.starts_with("Conditional result (True) was derived from value of type 'str'"))
+    );
 }
 
 #[test]
