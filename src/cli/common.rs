@@ -357,6 +357,7 @@ pub fn ground(
         playbook_dir,
         roles: settings.paths("DEFAULT_ROLES_PATH"),
         collections: settings.paths("COLLECTIONS_PATHS"),
+        private_roles: settings.flag("DEFAULT_PRIVATE_ROLE_VARS"),
     };
     let loader = Loader::new(Arc::new(Host { shared: Arc::downgrade(&shared) }), paths);
     shared.loader.set(Arc::new(loader)).unwrap_or_else(|_| unreachable!("set once"));

@@ -271,10 +271,14 @@ fn variable(ground: &Ground, plays: &[Play], name: &str) -> Result<Option<String
         }
         answers.entry(text).or_default().push(host);
     }
-    if answers.is_empty() {
+    let setters = setters(&runner, plays, name);
+    if answers.is_empty() && setters.is_empty() {
         return Ok(None);
     }
     let mut out = String::new();
+    if answers.is_empty() {
+        out.push_str(&format!("{name} has no value before a run\n\n"));
+    }
     for (text, hosts) in answers {
         let names: Vec<&str> = hosts.iter().map(AsRef::as_ref).collect();
         let names = if names.len() > 8 {
@@ -284,7 +288,6 @@ fn variable(ground: &Ground, plays: &[Play], name: &str) -> Result<Option<String
         };
         out.push_str(&format!("{name} on {names}\n{text}\n"));
     }
-    let setters = setters(&runner, plays, name);
     if !setters.is_empty() {
         out.push_str("set while running (these win over levels below 18):\n");
         for setter in setters {

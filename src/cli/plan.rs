@@ -126,8 +126,12 @@ fn plan(args: &Args) -> Result<u8, Cannot> {
 
 /// The plan as text, and how many changes it holds.
 fn show(run: &RunRecord, brief: bool) -> (String, usize) {
-    let mut out =
-        format!("plan: {} · {} hosts · nothing was changed\n", run.playbooks.join(", "), run.recap.len());
+    let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let mut out = format!(
+        "plan: {} · {} · nothing was changed\n",
+        run.playbooks.join(", "),
+        count(run.recap.len(), "host")
+    );
     let (mut changes, mut same) = (0, 0);
     let mut hosts = std::collections::BTreeSet::new();
     let mut unknown: Vec<(String, Vec<&Arc<str>>)> = Vec::new();
@@ -178,9 +182,9 @@ fn show(run: &RunRecord, brief: bool) -> (String, usize) {
         (_, 1..) => "this run would not come to its end".to_owned(),
         (0, _) if unknown.is_empty() => "nothing to change".to_owned(),
         (0, _) => "nothing else to change".to_owned(),
-        (n, _) => format!("{n} changes on {} hosts", hosts.len()),
+        (n, _) => format!("{} on {}", count(n, "change"), count(hosts.len(), "host")),
     };
-    out.push_str(&format!("\n{end}; {same} results would stay as they are\n"));
+    out.push_str(&format!("\n{end}; {} would stay\n", count(same, "result")));
     (out, changes)
 }
 
@@ -242,7 +246,7 @@ mod tests {
         assert_eq!(changes, 2);
         assert_eq!(
             text,
-            "plan: p.yml · 0 hosts · nothing was changed\n\n  ~ Write  [template]  a b\n      -x\n      +y\n\nnot known before running (these only run, and say then what they changed):\n  ? Start  [template]  a\n\n2 changes on 2 hosts; 1 results would stay as they are\n"
+            "plan: p.yml · 0 hosts · nothing was changed\n\n  ~ Write  [template]  a b\n      -x\n      +y\n\nnot known before running (these only run, and say then what they changed):\n  ? Start  [template]  a\n\n2 changes on 2 hosts; 1 result would stay\n"
         );
     }
 }

@@ -101,7 +101,8 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         ansible,
         (&filter_words(&args.tags), &filter_words(&args.skip_tags)),
     )?;
-    if ground.limit.is_some() {
+    // in our own manners the name itself is refused, once playbooks are read
+    if ground.limit.is_some() && (ansible || args.shape.lenient) {
         let inventory = ground.shared.inventory();
         let left = inventory.select_value(&Value::from("all"), ground.limit.as_ref());
         if left.hosts.is_empty() && inventory.hosts().any(|id| !inventory.host(id).is_implicit()) {

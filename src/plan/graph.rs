@@ -169,7 +169,36 @@ impl PlayGraph {
         for (from, to, why) in edges {
             self.dag.add_edge(from, to, why);
         }
+        self.drop_idle_flushes();
         self
+    }
+
+    /// Where nobody notifies anything, no handlers run; what stood around such a point stands next to each other.
+    fn drop_idle_flushes(&mut self) {
+        for slot in &mut self.at {
+            let Some(node) = *slot else { continue };
+            let notified = self
+                .dag
+                .edges_directed(node, Direction::Incoming)
+                .any(|edge| matches!(edge.weight(), Why::Notifies(_)));
+            if notified || !matches!(self.dag[node], Point::Handlers) {
+                continue;
+            }
+            let before: Vec<NodeIndex> = self.dag.neighbors_directed(node, Direction::Incoming).collect();
+            let after: Vec<(NodeIndex, Why)> = self
+                .dag
+                .edges_directed(node, Direction::Outgoing)
+                .map(|edge| (edge.target(), edge.weight().clone()))
+                .filter(|(_, why)| *why != Why::Gate(Gate::Handlers))
+                .collect();
+            if let Some(&from) = before.first() {
+                for (to, why) in after {
+                    self.dag.add_edge(from, to, why);
+                }
+            }
+            self.dag.remove_node(node);
+            *slot = None;
+        }
     }
 
     /// The points from first to last.

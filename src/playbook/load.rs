@@ -39,6 +39,8 @@ pub struct SearchPaths {
     pub roles: Vec<PathBuf>,
     /// `collections_path` of the configuration.
     pub collections: Vec<PathBuf>,
+    /// `private_role_vars`: what roles define is theirs alone, unless they are brought in as public.
+    pub private_roles: bool,
 }
 
 /// Reads playbooks and roles; keeps what it has read.
@@ -510,7 +512,16 @@ impl Loader {
         let Some(name) = name.as_str() else {
             return Err(Diag::error("E0120", "role definitions must contain a role name").at(node.span));
         };
-        self.role(name, node.span, keywords, params, RoleFrom::default(), around, true, false)
+        self.role(
+            name,
+            node.span,
+            keywords,
+            params,
+            RoleFrom::default(),
+            around,
+            !self.paths.private_roles,
+            false,
+        )
     }
 
     /// Finds a role's folder.
@@ -882,7 +893,7 @@ impl Loader {
             handlers: from("handlers_from")?,
         };
         let allow = args.get("allow_duplicates").and_then(Value::to_bool_loose).unwrap_or(true);
-        let public = args.get("public").and_then(Value::to_bool_loose).unwrap_or(true);
+        let public = args.get("public").and_then(Value::to_bool_loose).unwrap_or(!self.paths.private_roles);
         let around = Around { vars, ..around.clone() };
         let used =
             self.role(name, task.span, Keywords::default(), Dict::new(), roles, &around, public, true)?;

@@ -126,7 +126,10 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
         defaults: text("defaults_from"),
         handlers: text("handlers_from"),
     };
-    let public = flag("public").unwrap_or(false);
+    let settings = &runner.run.shared.settings;
+    // the setting speaks for includes only where somebody has said it
+    let said = settings.source("DEFAULT_PRIVATE_ROLE_VARS") != &crate::settings::Source::Default;
+    let public = flag("public").unwrap_or(said && !settings.flag("DEFAULT_PRIVATE_ROLE_VARS"));
     let wanted = group.include.clone();
     let keywords = Keywords::default();
     let used = loader.role(&wanted, step.task.span, keywords, Dict::new(), from, &around, public, true)?;

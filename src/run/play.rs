@@ -204,11 +204,6 @@ impl Runner {
     async fn play(&mut self, play: &Play, answers: Dict) -> Result<bool, Diag> {
         let mut vars = PlayVars::new(play);
         vars.prompted = Arc::new(answers);
-        if self.run.shared.settings.flag("DEFAULT_PRIVATE_ROLE_VARS") {
-            // what roles define is theirs alone
-            vars.role_vars = std::sync::RwLock::default();
-            vars.role_defaults = std::sync::RwLock::default();
-        }
         let vars = Arc::new(vars);
         let nobody: Arc<str> = Arc::from("localhost");
         let scope = TaskScope::new(&self.run.shared, &vars, &nobody, None);

@@ -53,7 +53,7 @@ impl PlayVars {
         collect_roles(&play.roles, &mut roles);
         let mut vars = Dict::new();
         let mut defaults = Dict::new();
-        for role in &roles {
+        for role in roles.iter().filter(|role| role.public) {
             vars.update(&role.vars);
             defaults.update(&role.defaults);
         }

@@ -76,11 +76,9 @@ impl Module for KnownHosts {
                 .with("state", args.text("state"));
         }
         let header = if before.is_some() { path } else { "/dev/null" };
-        Ok(if changed && present {
-            outcome.diff(Diff::texts(text, after).headers(header, path))
-        } else {
-            outcome
-        })
+        // said whatever happens; of a removal Ansible shows nothing
+        let shown = if present { after } else { text.to_owned() };
+        Ok(outcome.diff(Diff::texts(text, shown).headers(header, path)))
     }
 }
 
