@@ -177,7 +177,9 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         run.guard.close().await;
         run.pool.close().await;
         if let Err(diag) = outcome {
-            return Err(Cannot::start(diag.render(ground.look.colour)));
+            let text =
+                if ansible { super::play::ansible_error(&diag) } else { diag.render(ground.look.colour) };
+            return Err(Cannot::start(text));
         }
         if run.is_interrupted() {
             return Ok(status::INTERRUPTED);

@@ -1598,6 +1598,9 @@ impl Runner {
                     self.refresh_alive(batch);
                 }
             }
+            "end_role" if batch.handler_of.contains_key(&step.id) => {
+                return Err(Diag::error("E0221", "Cannot execute 'end_role' from a handler").at(step.task.span));
+            }
             "end_role" => {
                 let role = step.context.role.as_ref().map(|role| role.identity);
                 let end = batch.program[at..].iter().position(
