@@ -1599,7 +1599,9 @@ impl Runner {
                 }
             }
             "end_role" if batch.handler_of.contains_key(&step.id) => {
-                return Err(Diag::error("E0221", "Cannot execute 'end_role' from a handler").at(step.task.span));
+                return Err(
+                    Diag::error("E0221", "Cannot execute 'end_role' from a handler").at(step.task.span)
+                );
             }
             "end_role" => {
                 let role = step.context.role.as_ref().map(|role| role.identity);

@@ -38,6 +38,11 @@ impl Module for KnownHosts {
         let host = args.text("name").to_lowercase();
         let key = args.str("key").map(str::trim).filter(|key| !key.is_empty());
         let present = args.text("state") == "present";
+        if host.contains(',') {
+            return Err(Failure::new(
+                "Comma separated list of names is not supported. Please pass a single name to lookup in the known_hosts file.",
+            ));
+        }
         if present && key.is_none() {
             return Err(Failure::new("No key specified when adding a host"));
         }
@@ -76,8 +81,8 @@ impl Module for KnownHosts {
                 .with("state", args.text("state"));
         }
         let header = if before.is_some() { path } else { "/dev/null" };
-        // said whatever happens; of a removal Ansible shows nothing
-        let shown = if present { after } else { text.to_owned() };
+        // said whatever happens; of a removal that names no key Ansible shows nothing
+        let shown = if present || key.is_some() { after } else { text.to_owned() };
         Ok(outcome.diff(Diff::texts(text, shown).headers(header, path)))
     }
 }
