@@ -64,10 +64,9 @@ pub(super) fn command() -> clap::Command {
 /// Runs the command; gives its exit status.
 pub fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible" } else { "quorate run" };
-    let words = std::iter::once(name.to_owned()).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(words) {
+    let args = match super::parsed::<Args>(name, args, ansible) {
         Ok(args) => args,
-        Err(error) => return super::usage(&error, ansible),
+        Err(status) => return status,
     };
     if args.version {
         display::out(&super::version(name));
@@ -163,11 +162,7 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         post_tasks: Vec::new(),
         handlers: Vec::new(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_stack_size(4 * 1024 * 1024)
-        .build()
-        .map_err(|e| Cannot::start(format!("cannot start: {e}")))?;
+    let runtime = common::runtime()?;
     let code = runtime.block_on(async {
         let run = common::start_minimal(&ground, args.one_line);
         common::watch_interrupts(&run);

@@ -16,6 +16,7 @@ use crate::run::{Playbook, Run, Runner};
 use crate::vars::{PlayVars, collect_roles};
 use quorate_inventory::split_pattern;
 use quorate_value::{Span, Value, str_of};
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,155 +43,21 @@ pub(super) fn check(ground: &Ground, run: &Arc<Run>, books: &[Playbook], asked: 
     let mut found = Vec::new();
     world.tags(asked.tags, &mut found);
     world.start_at(asked.start_at, &mut found);
-    world.limit(ground, asked.limit, &mut found);
-    world.hosts(ground, books, &mut found);
-    world.extra(ground, &mut found);
-    world.inventory(ground, &mut found);
+    world.limit(asked.limit, &mut found);
+    world.hosts(books, &mut found);
+    world.extra(&mut found);
+    world.inventory(&mut found);
     found
 }
 
-/// Everything that the playbooks can read.
-struct World {
+/// Text that somebody may read, and its words.
+#[derive(Default)]
+struct Corpus {
     words: HashSet<String>,
     text: String,
-    tags: BTreeSet<String>,
-    tasks: BTreeSet<String>,
-    /// Includes or roles whose names are only known while running.
-    open: bool,
-    /// Hosts or groups come while running.
-    grows: bool,
 }
 
-impl World {
-    fn read(ground: &Ground, run: &Arc<Run>, books: &[Playbook]) -> World {
-        let runner = Runner::new(run.clone(), TagFilter::new(&[], &[]), None, None);
-        let mut world = World {
-            words: HashSet::new(),
-            text: String::new(),
-            tags: BTreeSet::new(),
-            tasks: BTreeSet::new(),
-            open: false,
-            grows: false,
-        };
-        let mut folders: BTreeSet<PathBuf> = BTreeSet::new();
-        let mut files: BTreeSet<PathBuf> = BTreeSet::new();
-        for book in books {
-            files.insert(PathBuf::from(&book.path));
-            for play in &book.plays {
-                let vars = Arc::new(PlayVars::new(play));
-                world.tags.extend(play.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
-                let steps = runner.outline(play, &vars, &Arc::from("localhost"));
-                for slot in &steps {
-                    if let Node::Step(step) = &slot.node {
-                        world.tags.extend(step.tags.iter().cloned());
-                        world.tasks.insert(step.title());
-                        world.tasks.extend(step.task.name.iter().map(|name| name.as_str().to_owned()));
-                        world.notice(step.module(), &step.task.action.args);
-                    }
-                }
-                for entries in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks, &play.handlers] {
-                    let mut roles = Vec::new();
-                    collect_roles(entries, &mut roles);
-                    folders.extend(roles.iter().map(|role| role.role.path.clone()));
-                    for role in &roles {
-                        world.entries(&role.handlers);
-                    }
-                    world.entries(entries);
-                }
-                world.play(play);
-                for name in ["tasks", "templates", "vars", "handlers"] {
-                    folders.insert(vars.dir.join(name));
-                }
-            }
-        }
-        if world.open {
-            // what comes in may come from anywhere
-            folders.insert(ground.shared.options.playbook_dir.clone());
-            folders.extend(ground.shared.loader().paths().roles.iter().cloned());
-        }
-        // whatever was read so far (the inventory's own files are looked at by value, below)
-        let inventories: Vec<PathBuf> =
-            ground.shared.options.sources.iter().map(|source| PathBuf::from(source.as_str())).collect();
-        for path in quorate_value::sources() {
-            let of_inventory = inventories.iter().any(|source| path.path.starts_with(source))
-                || path
-                    .path
-                    .components()
-                    .any(|part| matches!(part.as_os_str().to_str(), Some("group_vars" | "host_vars")));
-            if !of_inventory {
-                world.add(&path.text);
-            }
-        }
-        let mut budget = MOST_FILES;
-        for path in files {
-            world.file(&path);
-        }
-        for folder in folders {
-            world.folder(&folder, &mut budget, 0);
-        }
-        world.values(ground);
-        world
-    }
-
-    /// Values (not names) of the inventory are read by templates.
-    fn values(&mut self, ground: &Ground) {
-        let mut values = Vec::new();
-        {
-            let inventory = ground.shared.inventory();
-            for host in inventory.hosts() {
-                values.extend(inventory.host(host).vars().iter().map(|(_, value, _)| value.clone()));
-            }
-            for group in inventory.groups() {
-                values.extend(inventory.group(group).vars().iter().map(|(_, value, _)| value.clone()));
-            }
-        }
-        values.extend(ground.shared.extra.values().cloned());
-        for value in &values {
-            crate::plan::graph::words(value, &mut |word| {
-                self.words.insert(word.to_owned());
-            });
-        }
-    }
-
-    fn play(&mut self, play: &Play) {
-        for value in play.vars.values().chain(&play.vars_files).chain([&play.hosts]) {
-            crate::plan::graph::words(value, &mut |word| {
-                self.words.insert(word.to_owned());
-            });
-        }
-        self.open |= play.vars_files.iter().any(|value| str_of(value).contains("{{"));
-    }
-
-    fn entries(&mut self, entries: &[Entry]) {
-        for entry in entries {
-            match entry {
-                Entry::Task(task) => {
-                    self.notice(crate::playbook::short_name(task.action.name.as_str()), &task.action.args);
-                    self.tags.extend(task.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
-                }
-                Entry::Block(block) => {
-                    self.tags.extend(block.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
-                    for part in [&block.body, &block.rescue, &block.always] {
-                        self.entries(part);
-                    }
-                }
-                Entry::Role(role) => {
-                    self.tags.extend(role.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
-                    self.entries(&role.tasks);
-                }
-            }
-        }
-    }
-
-    fn notice(&mut self, module: &str, args: &Value) {
-        match module {
-            "include_tasks" | "include_role" | "include_vars" => self.open = true,
-            "add_host" | "group_by" => self.grows = true,
-            "meta" if str_of(args).contains("refresh_inventory") => self.grows = true,
-            _ => {}
-        }
-    }
-
+impl Corpus {
     fn add(&mut self, text: &str) {
         for word in text.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
             if !word.is_empty() && !self.words.contains(word) {
@@ -229,6 +96,164 @@ impl World {
         }
     }
 
+    fn value(&mut self, value: &Value) {
+        crate::plan::graph::words(value, &mut |word| {
+            self.words.insert(word.to_owned());
+        });
+    }
+}
+
+/// Everything that the playbooks can read. What lies on the disk is only looked through once a name stands in nothing
+/// that was read to compile them: usually never.
+struct World<'a> {
+    ground: &'a Ground,
+    near: Corpus,
+    far: OnceCell<Corpus>,
+    /// Files and folders of `far`.
+    places: BTreeSet<PathBuf>,
+    tags: BTreeSet<String>,
+    tasks: BTreeSet<String>,
+    /// Includes or roles whose names are only known while running.
+    open: bool,
+    /// Hosts or groups come while running.
+    grows: bool,
+}
+
+impl<'a> World<'a> {
+    fn read(ground: &'a Ground, run: &Arc<Run>, books: &[Playbook]) -> Self {
+        let runner = Runner::new(run.clone(), TagFilter::new(&[], &[]), None, None);
+        let mut world = World {
+            ground,
+            near: Corpus::default(),
+            far: OnceCell::new(),
+            places: BTreeSet::new(),
+            tags: BTreeSet::new(),
+            tasks: BTreeSet::new(),
+            open: false,
+            grows: false,
+        };
+        for book in books {
+            world.places.insert(PathBuf::from(&book.path));
+            for play in &book.plays {
+                let vars = Arc::new(PlayVars::new(play));
+                world.tags.extend(play.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                let steps = runner.outline(play, &vars, &Arc::from("localhost"));
+                for slot in &steps {
+                    if let Node::Step(step) = &slot.node {
+                        world.tags.extend(step.tags.iter().cloned());
+                        world.tasks.insert(step.title());
+                        world.tasks.extend(step.task.name.iter().map(|name| name.as_str().to_owned()));
+                        world.notice(step.module(), &step.task.action.args);
+                    }
+                }
+                for entries in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks, &play.handlers] {
+                    let mut roles = Vec::new();
+                    collect_roles(entries, &mut roles);
+                    world.places.extend(roles.iter().map(|role| role.role.path.clone()));
+                    for role in &roles {
+                        world.entries(&role.handlers);
+                    }
+                    world.entries(entries);
+                }
+                world.play(play);
+                for name in ["tasks", "templates", "vars", "handlers"] {
+                    world.places.insert(vars.dir.join(name));
+                }
+            }
+        }
+        if world.open {
+            // what comes in may come from anywhere
+            world.places.insert(ground.shared.options.playbook_dir.clone());
+            world.places.extend(ground.shared.loader().paths().roles.iter().cloned());
+        }
+        // whatever was read so far (the inventory's own files are looked at by value, below)
+        let inventories: Vec<PathBuf> =
+            ground.shared.options.sources.iter().map(|source| PathBuf::from(source.as_str())).collect();
+        for path in quorate_value::sources() {
+            let of_inventory = inventories.iter().any(|source| path.path.starts_with(source))
+                || path
+                    .path
+                    .components()
+                    .any(|part| matches!(part.as_os_str().to_str(), Some("group_vars" | "host_vars")));
+            if !of_inventory {
+                world.near.add(&path.text);
+            }
+        }
+        world
+    }
+
+    /// What lies on the disk, and the values (not the names) of the inventory, for templates read them.
+    fn far(&self) -> &Corpus {
+        self.far.get_or_init(|| {
+            let mut far = Corpus::default();
+            let mut budget = MOST_FILES;
+            for place in &self.places {
+                if place.is_dir() {
+                    far.folder(place, &mut budget, 0);
+                } else {
+                    far.file(place);
+                }
+            }
+            let inventory = self.ground.shared.inventory();
+            let of_hosts = inventory.hosts().map(|id| inventory.host(id).vars());
+            let of_groups = inventory.groups().map(|id| inventory.group(id).vars());
+            for (_, value, _) in of_hosts.chain(of_groups).flat_map(|vars| vars.iter()) {
+                far.value(value);
+            }
+            for value in self.ground.shared.extra.values() {
+                far.value(value);
+            }
+            far
+        })
+    }
+
+    /// Whether a name stands anywhere as a word.
+    fn reads(&self, name: &str) -> bool {
+        self.near.words.contains(name) || self.far().words.contains(name)
+    }
+
+    /// Every word there is.
+    fn words(&self) -> impl Iterator<Item = &String> {
+        self.near.words.iter().chain(&self.far().words)
+    }
+
+    fn play(&mut self, play: &Play) {
+        for value in play.vars.values().chain(&play.vars_files).chain([&play.hosts]) {
+            self.near.value(value);
+        }
+        self.open |= play.vars_files.iter().any(|value| str_of(value).contains("{{"));
+    }
+
+    fn entries(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            match entry {
+                Entry::Task(task) => {
+                    self.notice(crate::playbook::short_name(task.action.name.as_str()), &task.action.args);
+                    self.tags.extend(task.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                }
+                Entry::Block(block) => {
+                    self.tags.extend(block.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                    for part in [&block.body, &block.rescue, &block.always] {
+                        self.entries(part);
+                    }
+                }
+                Entry::Role(role) => {
+                    self.tags.extend(role.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                    self.entries(&role.tasks);
+                }
+            }
+        }
+    }
+
+    fn notice(&mut self, module: &str, args: &Value) {
+        match module {
+            "include_tasks" | "include_role" | "include_vars" => self.open = true,
+            "add_host" | "group_by" => self.grows = true,
+            "meta" if str_of(args).contains("refresh_inventory") => self.grows = true,
+            _ => {}
+        }
+    }
+
     fn tags(&self, asked: &[String], found: &mut Vec<Diag>) {
         for tag in asked {
             if TAGS.contains(&tag.as_str()) || self.tags.contains(tag) {
@@ -248,8 +273,12 @@ impl World {
     }
 
     fn stands(&self, name: &str) -> bool {
-        self.words.contains(name)
-            || (name.contains(|c: char| !(c.is_alphanumeric() || c == '_')) && self.text.contains(name))
+        self.reads(name) || (name.contains(|c: char| !(c.is_alphanumeric() || c == '_')) && self.says(name))
+    }
+
+    /// Whether some text holds it, as it stands.
+    fn says(&self, text: &str) -> bool {
+        self.near.text.contains(text) || self.far().text.contains(text)
     }
 
     fn start_at(&self, name: Option<&str>, found: &mut Vec<Diag>) {
@@ -257,7 +286,7 @@ impl World {
         let known = self.tasks.contains(name)
             || self.tasks.iter().any(|task| quorate_agent::system::glob::fnmatch(task, name))
             || self.tasks.iter().any(|task| task.contains("{{"))
-            || (self.open && self.text.contains(name));
+            || (self.open && self.says(name));
         if !known {
             found.push(
                 Diag::error("E0312", format!("there is no task `{name}` to start at"))
@@ -267,11 +296,11 @@ impl World {
         }
     }
 
-    fn limit(&self, ground: &Ground, parts: &[String], found: &mut Vec<Diag>) {
+    fn limit(&self, parts: &[String], found: &mut Vec<Diag>) {
         if self.grows {
             return;
         }
-        let inventory = ground.shared.inventory();
+        let inventory = self.ground.shared.inventory();
         for part in parts.iter().flat_map(|part| split_pattern(part)) {
             if part.starts_with('@') {
                 continue;
@@ -289,11 +318,11 @@ impl World {
 
     /// `hosts` of plays. A group that is not there may be meant so (an optional part of a site), so only what looks like
     /// a slip is one: a near name exists, or no play at all has hosts.
-    fn hosts(&self, ground: &Ground, books: &[Playbook], found: &mut Vec<Diag>) {
+    fn hosts(&self, books: &[Playbook], found: &mut Vec<Diag>) {
         if self.grows {
             return;
         }
-        let inventory = ground.shared.inventory();
+        let inventory = self.ground.shared.inventory();
         let mut diags = Vec::new();
         let mut somebody = false;
         for play in books.iter().flat_map(|book| &book.plays) {
@@ -319,12 +348,12 @@ impl World {
         found.extend(diags.into_iter().filter(|(sure, _)| *sure || !somebody).map(|(_, diag)| diag));
     }
 
-    fn extra(&self, ground: &Ground, found: &mut Vec<Diag>) {
-        for name in ground.shared.extra.keys().filter_map(|key| key.as_str()) {
-            if name.starts_with("ansible_") || self.words.contains(name) {
+    fn extra(&self, found: &mut Vec<Diag>) {
+        for name in self.ground.shared.extra.keys().filter_map(|key| key.as_str()) {
+            if name.starts_with("ansible_") || self.reads(name) {
                 continue;
             }
-            let known = self.words.iter().filter(|word| word.contains('_') || word.len() > 4);
+            let known = self.words().filter(|word| word.contains('_') || word.len() > 4);
             found.push(
                 Diag::error("E0311", format!("-e: nothing in this playbook reads `{name}`"))
                     .did_you_mean(name, known.collect::<BTreeSet<_>>()),
@@ -333,19 +362,19 @@ impl World {
     }
 
     /// Variables of the inventory that nothing reads and that are one slip of a finger away from one that is read.
-    fn inventory(&self, ground: &Ground, found: &mut Vec<Diag>) {
+    fn inventory(&self, found: &mut Vec<Diag>) {
         let mut seen = HashSet::new();
-        let inventory = ground.shared.inventory();
+        let inventory = self.ground.shared.inventory();
         // files of variables that cannot be read are told where they matter
         for (key, span) in inventory.all_definitions().unwrap_or_default() {
             let Some(name) = key.as_str() else { continue };
-            if name.len() < 5 || name.starts_with("ansible_") || self.words.contains(name) {
+            if name.len() < 5 || name.starts_with("ansible_") || self.reads(name) {
                 continue;
             }
             if !seen.insert(name.to_owned()) {
                 continue;
             }
-            let near = self.words.iter().filter(|word| one_slip(name, word)).min();
+            let near = self.words().filter(|word| one_slip(name, word)).min();
             if let Some(near) = near {
                 found.push(
                     Diag::warning("W0310", format!("nothing in this playbook reads `{name}`"))

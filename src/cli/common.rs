@@ -696,9 +696,26 @@ fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
         pool: Pool::new(control, persist),
         guard: Guard::default(),
         interrupted: AtomicU8::new(0),
-        clock: Arc::default(),
+        clock: std::sync::OnceLock::new(),
         events: Mutex::new(reader),
     })
+}
+
+/// Reads a playbook, with the diagnostics of our own commands.
+pub fn plays(ground: &Ground, path: &Path) -> Result<Vec<crate::playbook::Play>, Cannot> {
+    ground.shared.loader().playbook(path).map_err(|diags| Cannot {
+        text: diags.iter().map(|diag| diag.render(ground.look.colour)).collect::<Vec<_>>().join("\n"),
+        status: super::status::DOES_NOT_COMPILE,
+    })
+}
+
+/// The threads that a run works on.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Cannot> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(4 * 1024 * 1024)
+        .build()
+        .map_err(|e| Cannot::start(format!("cannot start: {e}")))
 }
 
 /// What `--report` and `--events` collect.
@@ -727,7 +744,8 @@ pub fn collect(run: &Run, shape: &Shape) -> Result<Recording, Cannot> {
     };
     let lines = shape.events.as_ref().map(&create).transpose()?;
     drop(shape.report.as_ref().map(&create).transpose()?);
-    let mut recorder = crate::report::record::Recorder::new(run.clock.clone(), lines);
+    let mut recorder =
+        crate::report::record::Recorder::new(run.clock.get_or_init(Arc::default).clone(), lines);
     let record = recorder.record.clone();
     let mut events = run.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut before = std::mem::replace(&mut *events, Box::new(|_| ()));

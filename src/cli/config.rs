@@ -129,10 +129,9 @@ pub(super) fn command() -> clap::Command {
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible-config" } else { "quorate config" };
-    let words = std::iter::once(name.to_owned()).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(words) {
+    let args = match super::parsed::<Args>(name, args, ansible) {
         Ok(args) => args,
-        Err(error) => return super::usage(&error, ansible),
+        Err(status) => return status,
     };
     if args.version {
         display::out(&super::version(name));

@@ -41,10 +41,9 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let words = std::iter::once("quorate explain".to_owned()).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(words) {
+    let args = match super::parsed::<Args>("quorate explain", args, false) {
         Ok(args) => args,
-        Err(error) => return super::usage(&error, false),
+        Err(status) => return status,
     };
     match explain(&args) {
         Ok(text) => {
@@ -61,14 +60,7 @@ pub(crate) fn main(args: &[String]) -> u8 {
 fn explain(args: &Args) -> Result<String, Cannot> {
     let path = args.playbook.as_deref().map(super::play::locate).transpose()?;
     let ground = common::ground(&args.shape, path.as_deref(), false, (&[], &[]))?;
-    let colour = ground.look.colour;
-    let plays = match &path {
-        None => Vec::new(),
-        Some(path) => ground.shared.loader().playbook(path).map_err(|diags| Cannot {
-            text: diags.iter().map(|diag| diag.render(colour)).collect::<Vec<_>>().join("\n"),
-            status: status::DOES_NOT_COMPILE,
-        })?,
-    };
+    let plays = path.as_ref().map(|path| common::plays(&ground, path)).transpose()?.unwrap_or_default();
     let what = args.what.as_str();
     let is_host = ground.shared.inventory().host_id(what).is_some();
     if is_host {

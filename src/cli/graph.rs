@@ -58,10 +58,9 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let words = std::iter::once("quorate graph".to_owned()).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(words) {
+    let args = match super::parsed::<Args>("quorate graph", args, false) {
         Ok(args) => args,
-        Err(error) => return super::usage(&error, false),
+        Err(status) => return status,
     };
     match graph(&args) {
         Ok(()) => status::DONE,
@@ -77,10 +76,7 @@ fn graph(args: &Args) -> Result<(), Cannot> {
     let words = (super::play::filter_words(&args.tags), super::play::filter_words(&args.skip_tags));
     let ground = common::ground(&args.shape, Some(&path), false, (&words.0, &words.1))?;
     let colour = ground.look.colour;
-    let plays = ground.shared.loader().playbook(&path).map_err(|diags| Cannot {
-        text: diags.iter().map(|diag| diag.render(colour)).collect::<Vec<_>>().join("\n"),
-        status: status::DOES_NOT_COMPILE,
-    })?;
+    let plays = common::plays(&ground, &path)?;
     let filter = TagFilter::new(&args.tags, &args.skip_tags);
     let runner = Runner::new(common::start(&ground), filter, ground.limit.clone(), None);
     let mut pictures = Vec::new();

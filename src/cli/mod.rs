@@ -55,6 +55,12 @@ fn usage(error: &clap::Error, ansible: bool) -> u8 {
     }
 }
 
+/// A command's arguments; where there is nothing to run, what was to be said has been, and its status.
+fn parsed<A: clap::Parser>(name: &str, args: &[String], ansible: bool) -> Result<A, u8> {
+    let words = std::iter::once(name.to_owned()).chain(args.iter().cloned());
+    A::try_parse_from(words).map_err(|error| usage(&error, ansible))
+}
+
 /// `NAME [core 2.19.14]` with our own version behind it.
 fn version(name: &str) -> String {
     let (major, minor, patch) = crate::vars::ANSIBLE_VERSION;

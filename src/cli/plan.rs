@@ -49,10 +49,9 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let words = std::iter::once("quorate plan".to_owned()).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(words) {
+    let args = match super::parsed::<Args>("quorate plan", args, false) {
         Ok(args) => args,
-        Err(error) => return super::usage(&error, false),
+        Err(status) => return status,
     };
     match plan(&args) {
         Ok(code) => code,
@@ -73,10 +72,7 @@ fn plan(args: &Args) -> Result<u8, Cannot> {
     let mut books = Vec::new();
     for name in &args.playbooks {
         let path: PathBuf = super::play::locate(name)?;
-        let plays = ground.shared.loader().playbook(&path).map_err(|diags| Cannot {
-            text: diags.iter().map(|diag| diag.render(colour)).collect::<Vec<_>>().join("\n"),
-            status: status::DOES_NOT_COMPILE,
-        })?;
+        let plays = common::plays(&ground, &path)?;
         books.push(Playbook { path: name.clone(), plays });
     }
     super::play::slips_of(
@@ -87,11 +83,7 @@ fn plan(args: &Args) -> Result<u8, Cannot> {
         &shape,
         false,
     )?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_stack_size(4 * 1024 * 1024)
-        .build()
-        .map_err(|e| Cannot::start(format!("cannot start: {e}")))?;
+    let runtime = common::runtime()?;
     let filter = TagFilter::new(&args.tags, &args.skip_tags);
     let (record, failed) = runtime.block_on(async {
         let run = common::start_silent(&ground);

@@ -125,21 +125,11 @@ fn gate_of(step: &Step, rules: &GateRules, reach_is_host: &dyn Fn(&str) -> bool)
 }
 
 fn reads_others(step: &Step, rules: &GateRules) -> bool {
-    let task = &step.task;
-    let mut values: Vec<&Value> = vec![&task.action.args];
-    values.extend(task.looped.iter().map(|l| &l.items));
-    values.extend(step.keywords.when.iter());
-    values.extend(step.keywords.environment.iter());
-    values.extend(task.until.iter());
-    values.extend(task.changed_when.iter().flatten());
-    values.extend(task.failed_when.iter().flatten());
-    values.extend(task.vars.values());
-    values.extend(step.context.block_vars.iter().flat_map(|vars| vars.values()));
     // a file-based template may read anything
     if matches!(step.module(), "template") && !rules.tainted.is_empty() {
         return true;
     }
-    values.into_iter().any(|value| mentions_others(value, &rules.tainted))
+    step.said().into_iter().any(|value| mentions_others(value, &rules.tainted))
 }
 
 /// Whether a value's text names `hostvars` (or a variable that does), directly or through a variable.

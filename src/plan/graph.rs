@@ -257,21 +257,10 @@ fn answers(handler: &Step, name: &str) -> bool {
 
 /// Every word that may be a variable in what a step says: arguments, conditions, loops.
 pub fn step_words(step: &Step, found: &mut dyn FnMut(&str)) {
-    let task = &step.task;
-    let mut values: Vec<&Value> = vec![&task.action.args];
-    values.extend(task.looped.iter().map(|l| &l.items));
-    values.extend(step.keywords.when.iter());
-    values.extend(step.keywords.environment.iter());
-    values.extend(step.keywords.get(Kw::DelegateTo));
-    values.extend(task.until.iter());
-    values.extend(task.changed_when.iter().flatten());
-    values.extend(task.failed_when.iter().flatten());
-    values.extend(task.vars.values());
-    values.extend(step.context.block_vars.iter().flat_map(|vars| vars.values()));
-    for value in values {
+    for value in step.said().into_iter().chain(step.keywords.get(Kw::DelegateTo)) {
         words(value, found);
     }
-    if let Some(name) = task.name.as_ref().filter(|name| name.is_template()) {
+    if let Some(name) = step.task.name.as_ref().filter(|name| name.is_template()) {
         words(&Value::Str(name.clone()), found);
     }
 }

@@ -110,6 +110,21 @@ impl Step {
         self.task.name.as_ref().map(Str::as_str).filter(|name| !name.is_empty())
     }
 
+    /// Everything it says that may hold a template: arguments, loop, conditions, variables of its own and around it.
+    pub fn said(&self) -> Vec<&Value> {
+        let task = &self.task;
+        let mut values: Vec<&Value> = vec![&task.action.args];
+        values.extend(task.looped.iter().map(|looped| &looped.items));
+        values.extend(self.keywords.when.iter());
+        values.extend(self.keywords.environment.iter());
+        values.extend(task.until.iter());
+        values.extend(task.changed_when.iter().flatten());
+        values.extend(task.failed_when.iter().flatten());
+        values.extend(task.vars.values());
+        values.extend(self.context.block_vars.iter().flat_map(|vars| vars.values()));
+        values
+    }
+
     /// The folder of the file it is written in.
     pub fn dir(&self) -> PathBuf {
         quorate_value::source_of(self.task.span.file)

@@ -49,8 +49,9 @@ impl Clock {
         }
     }
 
-    fn span(&self, step: StepId, host: &Arc<str>) -> (u64, u64) {
-        self.spans().get(&(step, host.clone())).copied().unwrap_or_else(|| (self.now(), self.now()))
+    /// What was noted, once: nobody asks again.
+    fn take(&self, step: StepId, host: &Arc<str>) -> (u64, u64) {
+        self.spans().remove(&(step, host.clone())).unwrap_or_else(|| (self.now(), self.now()))
     }
 
     fn spans(&self) -> std::sync::MutexGuard<'_, HashMap<(StepId, Arc<str>), (u64, u64)>> {
@@ -148,7 +149,7 @@ impl Recorder {
     }
 
     fn result(&mut self, step: &Arc<Step>, outcome: &Outcome) {
-        let (from, to) = self.clock.span(step.id, &outcome.host);
+        let (from, to) = self.clock.take(step.id, &outcome.host);
         let failed = matches!(outcome.status, Status::Failed | Status::Unreachable);
         let message = match (&outcome.error, failed) {
             (Some(chain), true) if !chain.links.is_empty() => {

@@ -34,8 +34,8 @@ pub struct Run {
     pub guard: Guard,
     /// Somebody pressed Ctrl-C: 1 = finish what is in flight, 2 = at once.
     pub interrupted: AtomicU8,
-    /// When steps began and ended.
-    pub clock: Arc<crate::report::record::Clock>,
+    /// When steps began and ended, where somebody records it.
+    pub clock: std::sync::OnceLock<Arc<crate::report::record::Clock>>,
     /// The order in which hosts are told things.
     pub events: std::sync::Mutex<Box<dyn FnMut(Event) + Send>>,
 }

@@ -361,26 +361,7 @@ impl Runner {
         }
         let base = Context { keywords: Arc::new(keywords), ..Context::default() };
         let (program, handler_slots) = self.lay_out(play, vars, &base, &scope)?;
-        let strategy = match &play.strategy {
-            Some(value) => str_of(
-                &render::value(&scope, value)
-                    .map_err(|e| Diag::error("E0203", e.to_string()).at(play.span))?,
-            ),
-            None => settings.text("DEFAULT_STRATEGY").to_owned(),
-        };
-        let short = strategy.rsplit('.').next().unwrap_or(&strategy);
-        let free = match short {
-            "linear" | "debug" => false,
-            "free" | "host_pinned" => true,
-            // other people's plug-ins that only make things faster
-            "mitogen_linear" => false,
-            "mitogen_free" | "mitogen_host_pinned" => true,
-            other => {
-                return Err(Diag::error("E0203", format!("Invalid play strategy specified: {other}"))
-                    .at(play.strategy.as_ref().map_or(play.span, |v| task::span_of(v, play.span)))
-                    .did_you_mean(other, ["linear", "free", "host_pinned", "debug"]));
-            }
-        };
+        let (strategy, free) = self.strategy(play, &scope)?;
         let max_fail =
             match &play.max_fail_percentage {
                 None => None,
@@ -429,6 +410,31 @@ impl Runner {
         };
         index_handlers(&mut batch);
         Ok(batch)
+    }
+
+    /// A play's strategy, and whether its hosts never wait for each other.
+    fn strategy(&self, play: &Play, scope: &TaskScope) -> Result<(String, bool), Diag> {
+        let strategy = match &play.strategy {
+            Some(value) => str_of(
+                &render::value(scope, value)
+                    .map_err(|e| Diag::error("E0203", e.to_string()).at(play.span))?,
+            ),
+            None => self.run.shared.settings.text("DEFAULT_STRATEGY").to_owned(),
+        };
+        let short = strategy.rsplit('.').next().unwrap_or(&strategy);
+        let free = match short {
+            "linear" | "debug" => false,
+            "free" | "host_pinned" => true,
+            // other people's plug-ins that only make things faster
+            "mitogen_linear" => false,
+            "mitogen_free" | "mitogen_host_pinned" => true,
+            other => {
+                return Err(Diag::error("E0203", format!("Invalid play strategy specified: {other}"))
+                    .at(play.strategy.as_ref().map_or(play.span, |v| task::span_of(v, play.span)))
+                    .did_you_mean(other, ["linear", "free", "host_pinned", "debug"]));
+            }
+        };
+        Ok((strategy, free))
     }
 
     /// A play as its program, and its handlers.
@@ -612,10 +618,9 @@ impl Runner {
         let scope = TaskScope::new(&self.run.shared, vars, &host, None);
         let base = Context { keywords: Arc::new(play.keywords.clone()), ..Context::default() };
         let (program, handlers) = self.lay_out(play, vars, &base, &scope)?;
-        let strategy = play.strategy.as_ref().map(str_of).unwrap_or_default();
         let rules = crate::plan::gates::GateRules {
             all: crate::environment("QUORATE_GATES").as_deref() == Some("all"),
-            none: strategy.ends_with("free") || strategy.ends_with("host_pinned"),
+            none: self.strategy(play, &scope)?.1,
             counts_failures: play.max_fail_percentage.is_some(),
             tainted: self.tainted(vars, hosts),
         };
@@ -1024,7 +1029,9 @@ impl Runner {
         let name = host.name.clone();
         let rescuing = host.rescuing.back().cloned();
         let (run, play, step, sender) = (self.run.clone(), batch.vars.clone(), step.clone(), sender.clone());
-        run.clock.begin(step.id, &name);
+        if let Some(clock) = run.clock.get() {
+            clock.begin(step.id, &name);
+        }
         let told = Event::HostStarted { step: step.clone(), host: name.clone() };
         self.tell(batch, step.id, told);
         tokio::spawn(async move {
@@ -1049,7 +1056,9 @@ impl Runner {
                 }
                 batch.hosts[index].busy = false;
                 let name = batch.hosts[index].name.clone();
-                self.run.clock.end(step.id, &name);
+                if let Some(clock) = self.run.clock.get() {
+                    clock.end(step.id, &name);
+                }
                 let once = batch.once.contains(&step.id);
                 match self.debug(batch, &step, &name, &done) {
                     None => {}
