@@ -4,7 +4,14 @@ use crate::{Dict, Key, Str, Value};
 use num_bigint::BigInt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
+use std::cell::Cell;
 use std::sync::Arc;
+
+/// How deep a value in a frame may be. A host could send any: each level is a call, and the stack ends somewhere.
+pub(crate) const MAX_WIRE_DEPTH: usize = 256;
+
+/// How many digits an integer in a frame may have; reading them takes quadratic time.
+const MAX_DIGITS: usize = 10_000;
 
 /// What travels in binary frames. Spans stay behind: they mean nothing on a host.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -16,9 +23,37 @@ enum Exact {
     Float(f64),
     Str(String),
     Secret(String),
-    List(Vec<Exact>),
-    Dict(Vec<(ExactKey, Exact)>),
+    List(Vec<Level>),
+    Dict(Vec<(ExactKey, Level)>),
     Omit,
+}
+
+/// A value inside another one: counted, as it is read.
+#[derive(serde::Serialize)]
+struct Level(Exact);
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+impl<'de> Deserialize<'de> for Level {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Up;
+        impl Drop for Up {
+            fn drop(&mut self) {
+                DEPTH.with(|depth| depth.set(depth.get() - 1));
+            }
+        }
+        let depth = DEPTH.with(|depth| {
+            depth.set(depth.get() + 1);
+            depth.get()
+        });
+        let _up = Up;
+        if depth > MAX_WIRE_DEPTH {
+            return Err(serde::de::Error::custom("a value is nested too deeply"));
+        }
+        Exact::deserialize(deserializer).map(Level)
+    }
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -40,7 +75,7 @@ impl From<&Value> for Exact {
             Value::Float(number) => Exact::Float(*number),
             Value::Str(text) if text.is_secret() => Exact::Secret(text.as_str().to_owned()),
             Value::Str(text) | Value::Vault(text) => Exact::Str(text.as_str().to_owned()),
-            Value::List(items) => Exact::List(items.iter().map(Exact::from).collect()),
+            Value::List(items) => Exact::List(items.iter().map(|item| Level(Exact::from(item))).collect()),
             Value::Dict(entries) => Exact::Dict(
                 entries
                     .iter()
@@ -52,7 +87,7 @@ impl From<&Value> for Exact {
                             Key::Float(number) => ExactKey::Float(*number),
                             Key::Null => ExactKey::Null,
                         };
-                        (key, Exact::from(value))
+                        (key, Level(Exact::from(value)))
                     })
                     .collect(),
             ),
@@ -67,15 +102,18 @@ impl From<Exact> for Value {
             Exact::Null => Value::Null,
             Exact::Bool(flag) => Value::Bool(flag),
             Exact::Int(number) => Value::Int(number),
-            Exact::Big(text) => text.parse::<BigInt>().map_or(Value::Null, Value::integer),
+            Exact::Big(text) if text.len() <= MAX_DIGITS => {
+                text.parse::<BigInt>().map_or(Value::Null, Value::integer)
+            }
+            Exact::Big(text) => Value::from(text),
             Exact::Float(number) => Value::Float(number),
             Exact::Str(text) => Value::from(text),
             Exact::Secret(text) => Value::Str(Str::from(text).secret()),
-            Exact::List(items) => items.into_iter().map(Value::from).collect(),
+            Exact::List(items) => items.into_iter().map(|Level(item)| Value::from(item)).collect(),
             Exact::Dict(entries) => Value::dict(
                 entries
                     .into_iter()
-                    .map(|(key, value)| {
+                    .map(|(key, Level(value))| {
                         let key = match key {
                             ExactKey::Str(text) => Key::from(text),
                             ExactKey::Int(number) => Key::Int(number),
@@ -203,6 +241,27 @@ impl<'de> Visitor<'de> for AnyValue {
 mod tests {
     use super::*;
     use crate::dict;
+
+    #[test]
+    fn a_frame_of_any_depth_does_no_harm() {
+        let nested = |levels: usize| {
+            // 7 is the tag of a list, 1 its length, 0 null
+            let mut bytes = [7, 1].repeat(levels);
+            bytes.push(0);
+            postcard::from_bytes::<Value>(&bytes)
+        };
+        assert!(nested(MAX_WIRE_DEPTH).is_ok());
+        assert!(nested(MAX_WIRE_DEPTH + 1).is_err());
+        assert!(nested(5_000_000).is_err());
+        assert!(nested(MAX_WIRE_DEPTH).is_ok(), "the count starts anew after a refusal");
+    }
+
+    #[test]
+    fn an_integer_of_any_length_does_no_harm() {
+        let bytes = postcard::to_allocvec(&Exact::Big("9".repeat(5_000_000))).unwrap();
+        let value: Value = postcard::from_bytes(&bytes).unwrap();
+        assert!(value.as_str().is_some());
+    }
 
     #[test]
     fn frames_keep_every_value() {
