@@ -5,6 +5,7 @@
 //! **Invariant:** a module's page cannot differ from what it accepts: both are the same table.
 
 mod actions;
+mod examples;
 mod reference;
 mod words;
 
@@ -181,7 +182,8 @@ fn modules() -> Vec<&'static Spec> {
     let own = own.filter(|spec| all.iter().all(|known| known.name != spec.name));
     let own: Vec<&'static Spec> = own.collect();
     all.extend(own);
-    all.retain(|spec| !spec.name.starts_with('_'));
+    // what starts a playbook's own modules is no module of its own
+    all.retain(|spec| !spec.name.starts_with('_') && spec.name != "quorate_foreign");
     all.sort_by_key(|spec| (spec.collection, spec.name));
     all
 }
@@ -236,7 +238,12 @@ impl Page {
         let mut out = format!("> {} {} (built in)\n\n", kind.to_uppercase(), self.full_name());
         out.push_str(&wrapped(self.summary(), "  "));
         let Page::Module(spec) = self else {
-            out.push('\n');
+            if let Some(example) = examples::of(kind, self.name()) {
+                out.push_str(&format!(
+                    "\nEXAMPLE:\n\n        {{{{ {} }}}}\n        # {}\n",
+                    example.expression, example.result
+                ));
+            }
             return out;
         };
         if !spec.aliases.is_empty() {
@@ -254,6 +261,9 @@ impl Page {
         out.push_str("\nATTRIBUTES:\n");
         for (name, support) in attributes(spec) {
             out.push_str(&format!("\n        `{name}:`\n        support: {support}\n"));
+        }
+        if let Some(example) = examples::task(spec.name) {
+            out.push_str(&format!("\nEXAMPLES:\n\n{}\n", example.trim_end()));
         }
         out
     }
@@ -281,9 +291,13 @@ impl Page {
                 doc.insert("attributes", Value::dict(attributes));
             }
         }
+        let example = match self {
+            Page::Module(spec) => examples::task(spec.name).map(ToOwned::to_owned),
+            Page::Word(name, _) => examples::of(kind, name).map(|e| format!("{{{{ {} }}}}\n# {}\n", e.expression, e.result)),
+        };
         Value::dict(dict! {
             "doc" => Value::dict(doc),
-            "examples" => Value::Null,
+            "examples" => example.map_or(Value::Null, Value::from),
             "metadata" => Value::Null,
             "return" => Value::Null
         })

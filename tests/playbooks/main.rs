@@ -139,6 +139,34 @@ fn read(file: usize, text: &str, cases: &mut Vec<Case>) {
     }
 }
 
+/// `filter upper`, the expression, what it comes to: the reference shows exactly what was recorded.
+#[test]
+fn examples_of_the_reference_come_to_what_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("tests/differential/playbooks/examples.txt")).unwrap();
+    let mut cases = Vec::new();
+    read(0, &text, &mut cases);
+    let said = cases[0].said.replace("\n| ", "\n");
+    let play = &cases[0].files[0].1;
+    let examples = std::fs::read_to_string(root.join("src/cli/doc/examples.txt")).unwrap();
+    let examples: Vec<&str> = examples.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(said.matches("TASK [").count(), examples.len());
+    for example in examples {
+        let cells: Vec<&str> = example.split('\t').collect();
+        let [name, expression, result] = cells[..] else { panic!("not three cells: {example}") };
+        assert!(
+            play.contains(&format!("- name: {name}\n      debug:\n        msg: |-\n          {{{{ {expression} }}}}\n")),
+            "the case does not ask {name}"
+        );
+        let (_, answer) = said.split_once(&format!("TASK [{name}] ")).unwrap();
+        let (answer, _) = answer.split_once("\n}").unwrap();
+        let (_, answer) = answer.split_once("ok: [h1] => ").unwrap_or_else(|| panic!("{name} failed"));
+        let answer: serde_json::Value = serde_json::from_str(&format!("{answer}}}")).unwrap();
+        let result: serde_json::Value = serde_json::from_str(result).unwrap();
+        assert_eq!(answer["msg"], result, "{name}");
+    }
+}
+
 /// A directory with this program under Ansible's name.
 fn links() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** the files in the repository are what this writes; checked below (`QUORATE_RECORD=self` writes them).
 
-use super::{Param, Spec, attributes, literal, modules, shown, words};
+use super::{Param, Spec, attributes, examples, literal, modules, shown, words};
 use quorate_value::JsonStyle;
 use std::fmt::Write as _;
 
@@ -56,6 +56,9 @@ fn modules_page() -> String {
                 row(&mut out, param, "");
             }
         }
+        if let Some(example) = examples::task(spec.name) {
+            let _ = write!(out, "\n```yaml\n{}\n```\n", example.trim_end());
+        }
     }
     out
 }
@@ -89,14 +92,22 @@ fn row(out: &mut String, param: &Param, within: &str) {
 
 fn words_page(title: &str, kind: &str, words: super::Words) -> String {
     let mut out = format!(
-        "# {title}\n{NOTE}\n{} {}s, with the semantics of ansible-core 2.19 (and of the collections whose name is in front).\n\n| {kind} | |\n|---|---|\n",
+        "# {title}\n{NOTE}\n{} {}s, with the semantics of ansible-core 2.19 (and of the collections whose name is in front).\n\n| {kind} | | example | comes to |\n|---|---|---|---|\n",
         words.len(),
         kind
     );
     for (name, text) in words {
-        let _ = writeln!(out, "| `{name}` | {} |", cell(text));
+        let (example, result) = examples::of(kind, name).map_or_else(Default::default, |example| {
+            (code(&format!("{{{{ {} }}}}", example.expression)), code(example.result))
+        });
+        let _ = writeln!(out, "| `{name}` | {} | {example} | {result} |", cell(text));
     }
     out
+}
+
+/// Code within a table: a bar would end the cell.
+fn code(text: &str) -> String {
+    format!("`{}`", text.replace('|', "\\|"))
 }
 
 fn errors_page() -> String {

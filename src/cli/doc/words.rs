@@ -212,7 +212,6 @@ pub(super) const TESTS: Words = &[
     ("ansible.utils.ipv6_ipv4_mapped", "It is an IPv6 address that stands for an IPv4 one."),
     ("ansible.utils.ipv6_sixtofour", "It is a 6to4 address."),
     ("ansible.utils.ipv6_teredo", "It is a Teredo address."),
-    ("ansible.utils.link_local", "It is a link-local address."),
     ("ansible.utils.loopback", "It is a loopback address."),
     ("ansible.utils.mac", "It is a hardware address."),
     ("ansible.utils.multicast", "It is a multicast address."),

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::eval::{Args, Vm};
 use crate::rt::V;
 
-pub(super) static TESTS: [Test; 24] = [
+pub(super) static TESTS: [Test; 23] = [
     test("ansible.utils.in_any_network", in_any_network),
     test("ansible.utils.in_network", in_network),
     test("ansible.utils.in_one_network", in_one_network),
@@ -30,7 +30,6 @@ pub(super) static TESTS: [Test; 24] = [
     test("ansible.utils.subnet_of", subnet_of),
     test("ansible.utils.supernet_of", supernet_of),
     test("ansible.utils.unspecified", unspecified),
-    test("ansible.utils.link_local", link_local),
 ];
 
 fn parse(vm: &Vm, value: Option<V>) -> Result<Option<(Net, bool)>> {
@@ -102,10 +101,6 @@ fn loopback(vm: &Vm, args: Args) -> Result<bool> {
 
 fn multicast(vm: &Vm, args: Args) -> Result<bool> {
     address(vm, args, Net::is_multicast)
-}
-
-fn link_local(vm: &Vm, args: Args) -> Result<bool> {
-    address(vm, args, Net::is_link_local)
 }
 
 fn private(vm: &Vm, args: Args) -> Result<bool> {
