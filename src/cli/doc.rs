@@ -293,7 +293,9 @@ impl Page {
         }
         let example = match self {
             Page::Module(spec) => examples::task(spec.name).map(ToOwned::to_owned),
-            Page::Word(name, _) => examples::of(kind, name).map(|e| format!("{{{{ {} }}}}\n# {}\n", e.expression, e.result)),
+            Page::Word(name, _) => {
+                examples::of(kind, name).map(|e| format!("{{{{ {} }}}}\n# {}\n", e.expression, e.result))
+            }
         };
         Value::dict(dict! {
             "doc" => Value::dict(doc),

@@ -155,7 +155,9 @@ fn examples_of_the_reference_come_to_what_it_says() {
         let cells: Vec<&str> = example.split('\t').collect();
         let [name, expression, result] = cells[..] else { panic!("not three cells: {example}") };
         assert!(
-            play.contains(&format!("- name: {name}\n      debug:\n        msg: |-\n          {{{{ {expression} }}}}\n")),
+            play.contains(&format!(
+                "- name: {name}\n      debug:\n        msg: |-\n          {{{{ {expression} }}}}\n"
+            )),
             "the case does not ask {name}"
         );
         let (_, answer) = said.split_once(&format!("TASK [{name}] ")).unwrap();

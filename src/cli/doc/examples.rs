@@ -56,7 +56,8 @@ mod tests {
     #[test]
     fn everything_has_an_example_and_nothing_else() {
         let mut missing = String::new();
-        for (kind, words) in [("filter", words::FILTERS), ("test", words::TESTS), ("lookup", words::LOOKUPS)] {
+        for (kind, words) in [("filter", words::FILTERS), ("test", words::TESTS), ("lookup", words::LOOKUPS)]
+        {
             for (name, _) in words {
                 if of(kind, name).is_none() {
                     missing.push_str(&format!("{kind} {name}, "));
@@ -103,7 +104,11 @@ mod tests {
             }
             for param in spec.all_params().filter(|param| param.required) {
                 let given = std::iter::once(&param.name).chain(param.aliases);
-                assert!(given.into_iter().any(|name| args.get(*name).is_some()), "{name} needs {}", param.name);
+                assert!(
+                    given.into_iter().any(|name| args.get(*name).is_some()),
+                    "{name} needs {}",
+                    param.name
+                );
             }
         }
     }
