@@ -38,6 +38,12 @@ pub enum BlobSource {
 /// Content up to this size travels with the job instead of waiting to be asked for.
 const INLINE: usize = 48 * 1024;
 
+/// How many pieces of a tunnel wait for whoever reads it; then the host waits.
+const TUNNEL_PIECES: usize = 64;
+
+/// How many requests for content are answered at a time; then the host waits.
+const CONTENT_AT_ONCE: usize = 32;
+
 /// Why a job has no result.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RunError {
@@ -52,7 +58,7 @@ pub enum RunError {
 enum Pending {
     Job { done: oneshot::Sender<Dict>, blobs: Arc<Vec<Blob>> },
     Read { chunks: mpsc::Sender<Result<Vec<u8>, String>> },
-    Tunnel { opened: Option<oneshot::Sender<Result<(), String>>>, data: mpsc::UnboundedSender<Vec<u8>> },
+    Tunnel { opened: Option<oneshot::Sender<Result<(), String>>>, data: mpsc::Sender<Vec<u8>> },
 }
 
 type Writer = Pin<Box<dyn AsyncWrite + Send>>;
@@ -229,7 +235,7 @@ impl Link {
         };
         let id = remote.next.fetch_add(1, Ordering::Relaxed);
         let (opened_tx, opened) = oneshot::channel();
-        let (data, mut incoming) = mpsc::unbounded_channel::<Vec<u8>>();
+        let (data, mut incoming) = mpsc::channel::<Vec<u8>>(TUNNEL_PIECES);
         remote.put(id, Pending::Tunnel { opened: Some(opened_tx), data });
         remote
             .send(&Request::TunnelOpen { id, host: host.to_owned(), port })
@@ -332,6 +338,7 @@ async fn receive(
     ending: super::process::Ending,
 ) {
     let mut assembler = Assembler::default();
+    let answering = Arc::new(tokio::sync::Semaphore::new(CONTENT_AT_ONCE));
     loop {
         let reply = match read_reply(&mut stdout, &mut assembler).await {
             Ok(Some(reply)) => reply,
@@ -367,7 +374,11 @@ async fn receive(
                     _ => None,
                 };
                 let sender = remote.clone();
-                tokio::spawn(async move { send_content(&sender, hash, blob).await });
+                let permit = answering.clone().acquire_owned().await.expect("it is never closed");
+                tokio::spawn(async move {
+                    send_content(&sender, hash, blob).await;
+                    drop(permit);
+                });
             }
             Reply::Chunk { id, data, last } => {
                 let chunks = match remote.pending.lock().expect("no panic while waiting").get(&id) {
@@ -390,10 +401,12 @@ async fn receive(
                 }
             }
             Reply::TunnelData { id, data } => {
-                if let Some(Pending::Tunnel { data: sink, .. }) =
-                    remote.pending.lock().expect("no panic while waiting").get(&id)
-                {
-                    sink.send(data).ok();
+                let sink = match remote.pending.lock().expect("no panic while waiting").get(&id) {
+                    Some(Pending::Tunnel { data: sink, .. }) => Some(sink.clone()),
+                    _ => None,
+                };
+                if let Some(sink) = sink {
+                    sink.send(data).await.ok();
                 }
             }
             Reply::TunnelClosed { id, error } => {
@@ -465,3 +478,7 @@ async fn send_content(remote: &Remote, hash: Hash, blob: Option<Blob>) {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "hostile_tests.rs"]
+mod hostile_tests;

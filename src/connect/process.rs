@@ -9,6 +9,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 /// How the far side ended: its exit status, if it could be learnt.
 pub(crate) type Ending = Pin<Box<dyn Future<Output = Option<i32>> + Send>>;
 
+/// How many bytes a command of its own, such as `raw`, may print; a host that prints without end fills no memory here.
+const MOST_OUTPUT: u64 = 256 << 20;
+
 /// Streams of a running command.
 pub(crate) struct Channel {
     pub(crate) stdin: Pin<Box<dyn AsyncWrite + Send>>,
@@ -51,8 +54,11 @@ impl Channel {
         }
         drop(self.stdin);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        let (out, err) =
-            tokio::join!(self.stdout.read_to_end(&mut stdout), self.stderr.read_to_end(&mut stderr));
+        let mut limited = ((&mut self.stdout).take(MOST_OUTPUT), (&mut self.stderr).take(MOST_OUTPUT));
+        let (out, err) = tokio::join!(limited.0.read_to_end(&mut stdout), limited.1.read_to_end(&mut stderr));
+        if limited.0.limit() == 0 || limited.1.limit() == 0 {
+            return Err(ConnectError::new(Stage::Lost, "the host prints without end"));
+        }
         let broken = out.is_err() || err.is_err();
         let rc = self.ending.await.unwrap_or(255);
         if broken && rc == 255 {

@@ -89,11 +89,51 @@ pub fn prompt(text: &str) {
 /// Bytes that are no text are question marks for people.
 fn displayable(text: &str) -> std::borrow::Cow<'_, str> {
     use quorate_value::raw;
+    use std::io::IsTerminal as _;
     if !raw::holds(text) {
-        return text.into();
+        // files and pipes get every byte, as with Ansible; a terminal obeys some of them
+        static TERMINAL: OnceLock<bool> = OnceLock::new();
+        let terminal =
+            *TERMINAL.get_or_init(|| std::io::stdout().is_terminal() || std::io::stderr().is_terminal());
+        return if terminal { tamed(text) } else { text.into() };
     }
     warning("Non UTF-8 encoded data replaced with \"?\" while displaying text to stdout/stderr.");
     text.chars().map(|c| if raw::byte_of(c).is_some() { '?' } else { c }).collect::<String>().into()
+}
+
+/// Text that a terminal shows and does not obey: what came from a host must not move the cursor over what was said
+/// before, set the title, or type. Colours stay.
+fn tamed(text: &str) -> std::borrow::Cow<'_, str> {
+    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    if text.chars().all(harmless) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        if let Some(length) = colour(rest) {
+            out.push_str(&rest[..length]);
+            rest = &rest[length..];
+            continue;
+        }
+        match c {
+            c if harmless(c) => out.push(c),
+            '\r' if rest[1..].starts_with('\n') => {}
+            // the pictures of control characters lie in their order
+            c if u32::from(c) < 0x20 => out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
+            '\u{7f}' => out.push('\u{2421}'),
+            _ => out.push('\u{fffd}'),
+        }
+        rest = &rest[c.len_utf8()..];
+    }
+    out.into()
+}
+
+/// The length of the colour code at the beginning: `ESC [ … m`.
+fn colour(text: &str) -> Option<usize> {
+    let code = text.strip_prefix("\x1b[")?;
+    let end = code.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    code[end..].starts_with('m').then_some(end + 3)
 }
 
 /// Writes a line (or several) to standard error.
@@ -147,4 +187,25 @@ pub fn log(text: &str) {
         std::process::id(),
     )
     .ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_told_what_to_do() {
+        for (text, shown) in [
+            ("plain\ttext\nhere ü", "plain\ttext\nhere ü"),
+            ("\x1b[0;31mred\x1b[0m", "\x1b[0;31mred\x1b[0m"),
+            ("a\x1b[2Jb", "a␛[2Jb"),
+            ("\x1b]0;title\x07", "␛]0;title␇"),
+            ("over\rwritten", "over␍written"),
+            ("dos\r\n", "dos\n"),
+            ("\x1b[31", "␛[31"),
+            ("\u{9b}2J\u{7f}", "\u{fffd}2J␡"),
+        ] {
+            assert_eq!(tamed(text), shown);
+        }
+    }
 }
