@@ -145,10 +145,23 @@ impl Link {
         self.remote.as_ref().map(|remote| &remote.greeting)
     }
 
+    /// Runs one module; `sent` is told its number once the helper will get it (and nothing where this process is it).
+    pub async fn run_noting(
+        &self,
+        job: Job,
+        blobs: Vec<Blob>,
+        sent: impl FnOnce(u64),
+    ) -> Result<Dict, RunError> {
+        let Some(remote) = &self.remote else { return self.run(job, blobs, None).await };
+        let (id, answer) = remote.submit(job, blobs).await?;
+        sent(id);
+        answer.await.map_err(|_| RunError::Lost(remote.lost()))
+    }
+
     /// Runs one module.
     pub async fn run(
         &self,
-        mut job: Job,
+        job: Job,
         blobs: Vec<Blob>,
         limit: Option<Duration>,
     ) -> Result<Dict, RunError> {
@@ -159,20 +172,7 @@ impl Link {
                 Some(limit) => tokio::time::timeout(limit, work).await.map_err(|_| RunError::TimedOut(limit)),
             };
         };
-        for blob in &blobs {
-            if let BlobSource::Bytes(bytes) = &blob.source
-                && bytes.len() <= INLINE
-            {
-                job.content.push(Content { hash: blob.hash, data: bytes.to_vec() });
-            }
-        }
-        let id = remote.next.fetch_add(1, Ordering::Relaxed);
-        let (done, answer) = oneshot::channel();
-        remote.put(id, Pending::Job { done, blobs: Arc::new(blobs) });
-        remote
-            .send(&Request::Run { id, job: Box::new(job) })
-            .await
-            .map_err(|_| RunError::Lost(remote.lost()))?;
+        let (id, answer) = remote.submit(job, blobs).await?;
         let answer = async { answer.await.map_err(|_| RunError::Lost(remote.lost())) };
         match limit {
             None => answer.await,
@@ -291,6 +291,28 @@ impl Remote {
 
     fn take(&self, id: u64) -> Option<Pending> {
         self.pending.lock().expect("no panic while waiting").remove(&id)
+    }
+
+    /// Sends a job: its number, and where its result will come.
+    async fn submit(
+        &self,
+        mut job: Job,
+        blobs: Vec<Blob>,
+    ) -> Result<(u64, oneshot::Receiver<Dict>), RunError> {
+        for blob in &blobs {
+            if let BlobSource::Bytes(bytes) = &blob.source
+                && bytes.len() <= INLINE
+            {
+                job.content.push(Content { hash: blob.hash, data: bytes.to_vec() });
+            }
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (done, answer) = oneshot::channel();
+        self.put(id, Pending::Job { done, blobs: Arc::new(blobs) });
+        self.send(&Request::Run { id, job: Box::new(job) })
+            .await
+            .map_err(|()| RunError::Lost(self.lost()))?;
+        Ok((id, answer))
     }
 
     async fn send(&self, request: &Request) -> Result<(), ()> {

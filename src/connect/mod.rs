@@ -189,6 +189,13 @@ impl Pool {
         slot.get_or_init(|| self.start(target, becoming)).await.clone()
     }
 
+    /// The helper on a host as a user, where it runs already.
+    pub fn ready(&self, target: &Target, becoming: Option<&Become>) -> Option<Arc<Link>> {
+        let links = self.links.lock().expect("no panic while connecting");
+        let link = links.get(&(target.clone(), becoming.cloned()))?.get()?.as_ref().ok()?;
+        (!link.is_dead()).then(|| link.clone())
+    }
+
     /// A helper that runs on this host already, as whomever: good for tunnels.
     pub fn running(&self, host: &str) -> Option<Arc<Link>> {
         let links = self.links.lock().expect("no panic while connecting");

@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a host only ever moves forward. Rules: Ansible's "Blocks" and "Error handling in playbooks".
 
-use crate::plan::{BlockId, Node, Program, Section, StepId};
+use crate::plan::{BlockId, Node, Program, Section, Step, StepId};
 use quorate_value::Value;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ struct Inside {
 }
 
 /// One host in a play's batch.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Cursor {
     /// Its name.
     pub(super) name: Arc<str>,
@@ -53,6 +53,17 @@ pub(super) struct Cursor {
     pub(super) roles_begun: HashSet<u32>,
     /// `ansible_failed_task` and `ansible_failed_result`, while a rescue goes on.
     pub(super) rescuing: VecDeque<(Value, Value)>,
+    /// Steps on their way behind the one at hand, in order.
+    pub(super) ahead: VecDeque<Waiting>,
+}
+
+/// A step that waits for its turn.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// The step.
+    pub(super) step: Arc<Step>,
+    /// Tells it that its turn has come; dropped, that it never will.
+    pub(super) turn: tokio::sync::oneshot::Sender<()>,
 }
 
 /// What a failure means for a host.
@@ -80,6 +91,7 @@ impl Cursor {
             roles_done: HashSet::new(),
             roles_begun: HashSet::new(),
             rescuing: VecDeque::new(),
+            ahead: VecDeque::new(),
         }
     }
 

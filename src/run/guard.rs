@@ -159,6 +159,11 @@ impl Guard {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// Whether a step can concern the guard at all. Asks nobody.
+    pub fn is_interested(call: &ActionCall<'_>) -> bool {
+        !recognise::deeds(call).is_empty()
+    }
+
     /// Whether the step may happen now. Waits for its turn, and for reasons that pass by themselves.
     pub async fn ask(&self, call: &ActionCall<'_>) -> Result<Option<Permit>, Refusal> {
         let deeds = recognise::deeds(call);

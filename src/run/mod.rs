@@ -3,6 +3,7 @@
 //! **Invariant:** this room prints nothing (it tells events) and makes no choice that the playbook or a live fact did not make.
 
 pub mod actions;
+mod ahead;
 pub mod argspec;
 mod cursor;
 mod debugger;

@@ -5,7 +5,8 @@
 //! **Invariant:** a host starts a step only when every host of the batch has come to the last gate in front of it.
 
 use super::Run;
-use super::cursor::{Cursor, Fate, Health, step_at};
+use super::ahead::{self, Commit, Flight, Tail};
+use super::cursor::{Cursor, Fate, Health, Waiting, step_at};
 use super::debugger::{self, Decision};
 use super::expand;
 use super::outbox::Outbox;
@@ -17,7 +18,7 @@ use crate::playbook::{Kw, Play, Task};
 use crate::report::{Counts, Event, Outcome, Recap, Status};
 use crate::vars::{PlayVars, TaskScope, render};
 use quorate_value::{Dict, Str, Value, dict, str_of};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -47,7 +48,11 @@ pub struct Runner {
 
 pub(super) enum Message {
     Event(StepId, Event),
+    /// A step has sent what it sends; others may run ahead behind it.
+    Sent(usize, Arc<Step>, Commit),
     Done(usize, Arc<Step>, Box<Done>),
+    /// A step was put off, and nothing new begins any more.
+    NotBegun(usize, Arc<Step>),
 }
 
 /// One batch of a play, being run.
@@ -74,10 +79,86 @@ pub(super) struct Batch {
     stop: bool,
     /// Failures of every task go to the debugger.
     debugs: bool,
+    /// Steps may be sent ahead of their turn.
+    runs_ahead: bool,
+    watch: Watch,
     pub(super) base: Context,
 }
 
+/// What is kept so that one host's step costs nothing for the others.
+#[derive(Default)]
+struct Watch {
+    /// Everything may have changed: all hosts are looked at.
+    all: bool,
+    /// Hosts that have moved since they were looked at.
+    moved: BTreeSet<usize>,
+    /// How many hosts that still walk are at each position.
+    crowd: BTreeMap<usize, usize>,
+    /// Where each host counts in `crowd`.
+    counted: Vec<Option<usize>>,
+    /// Hosts that stand in front of a step, by position.
+    ready: BTreeSet<(usize, usize)>,
+    /// Where each host is in `ready`.
+    stands: Vec<Option<usize>>,
+    /// The first position that hosts may not enter alone.
+    gate: usize,
+    /// Everything of the steps in front of this position has been told.
+    told: usize,
+}
+
+impl Watch {
+    fn new(hosts: usize) -> Self {
+        Watch { all: true, counted: vec![None; hosts], stands: vec![None; hosts], ..Watch::default() }
+    }
+
+    /// The lowest position of any host that takes part.
+    fn lowest(&self) -> Option<usize> {
+        self.crowd.first_key_value().map(|(at, _)| *at)
+    }
+
+    fn count(&mut self, index: usize, at: Option<usize>) {
+        if self.counted[index] == at {
+            return;
+        }
+        if let Some(before) = self.counted[index]
+            && let Some(here) = self.crowd.get_mut(&before)
+        {
+            *here -= 1;
+            if *here == 0 {
+                self.crowd.remove(&before);
+            }
+        }
+        if let Some(at) = at {
+            *self.crowd.entry(at).or_default() += 1;
+        }
+        self.counted[index] = at;
+    }
+
+    fn stand(&mut self, index: usize, at: Option<usize>) {
+        if self.stands[index] == at {
+            return;
+        }
+        if let Some(before) = self.stands[index] {
+            self.ready.remove(&(before, index));
+        }
+        if let Some(at) = at {
+            self.ready.insert((at, index));
+        }
+        self.stands[index] = at;
+    }
+}
+
 impl Batch {
+    /// Notes anew where a host is.
+    fn look(&mut self, index: usize) {
+        let host = &self.hosts[index];
+        let takes_part = takes_part(self, host);
+        let at = (takes_part || host.busy).then(|| host.at - usize::from(host.waits && host.at > 0));
+        let stands = (takes_part && !host.busy && !host.waits).then_some(host.at);
+        self.watch.count(index, at);
+        self.watch.stand(index, stands);
+    }
+
     /// The name of a host by its number.
     pub(super) fn name_of(&self, index: usize) -> Arc<str> {
         self.hosts[index].name.clone()
@@ -406,6 +487,11 @@ impl Runner {
             last_free: None,
             stop: false,
             debugs: super::debugger::everywhere(&self.run, &strategy),
+            // whoever reads along line by line reads them in order
+            runs_ahead: crate::environment("QUORATE_BATCH").as_deref() != Some("off")
+                && self.run.shared.options.verbosity < 3
+                && settings.number("TASK_TIMEOUT").is_none_or(|seconds| seconds == 0),
+            watch: Watch::new(names.len()),
             base,
         };
         index_handlers(&mut batch);
@@ -648,16 +734,21 @@ impl Runner {
     fn advance(&mut self, batch: &mut Batch, sender: &Sender) -> Result<(), Diag> {
         loop {
             let mut moved = false;
-            for index in 0..batch.hosts.len() {
+            if std::mem::take(&mut batch.watch.all) {
+                batch.watch.moved.extend(0..batch.hosts.len());
+            }
+            while let Some(index) = batch.watch.moved.pop_first() {
                 moved |= self.walk(batch, index);
+                batch.look(index);
             }
             // steps that have just come in may not be for everybody: hosts walk again before anything starts
             if self.settle_expansions(batch)? || self.flush_handlers(batch) {
+                batch.watch.all = true;
                 continue;
             }
             let begun = self.start_steps(batch, sender)?;
             if !moved && !begun {
-                let lowest = lowest(batch);
+                let lowest = batch.watch.lowest();
                 self.tell_up_to(batch, lowest.unwrap_or(usize::MAX));
                 return Ok(());
             }
@@ -729,6 +820,10 @@ impl Runner {
 
     /// Everybody is at a flush (or past it): notified handlers run next.
     fn flush_handlers(&mut self, batch: &mut Batch) -> bool {
+        let flushes = |at: usize| matches!(batch.program.get(at).map(|s| &s.node), Some(Node::Flush));
+        if !batch.free && !batch.watch.lowest().is_some_and(flushes) {
+            return false;
+        }
         let waiting: Vec<usize> = (0..batch.hosts.len())
             .filter(|i| {
                 let host = &batch.hosts[*i];
@@ -878,37 +973,52 @@ impl Runner {
 
     /// Starts every step that hosts stand in front of and no gate forbids, lowest first.
     fn start_steps(&mut self, batch: &mut Batch, sender: &Sender) -> Result<bool, Diag> {
-        if self.run.is_interrupted() {
-            for host in &mut batch.hosts {
-                if host.health == Health::Well && !host.busy {
+        let ending = self.run.is_interrupted();
+        if ending {
+            for index in 0..batch.hosts.len() {
+                let host = &mut batch.hosts[index];
+                // what is on its way already comes to its end
+                if host.health == Health::Well && !host.busy && host.ahead.is_empty() {
                     host.health = Health::Ended;
+                    batch.look(index);
                 }
             }
-            return Ok(false);
         }
         let forks = self.run.shared.options.forks.max(1);
-        let lowest_at = lowest(batch).unwrap_or(usize::MAX);
+        let lowest_at = batch.watch.lowest().unwrap_or(usize::MAX);
         let next_gate = batch.graph.next_gate(lowest_at).unwrap_or(usize::MAX);
-        let mut ready: Vec<(usize, usize)> = (0..batch.hosts.len())
-            .filter(|i| {
-                let host = &batch.hosts[*i];
-                takes_part(batch, host) && !host.busy && !host.waits && (batch.free || host.at < next_gate)
-            })
-            .map(|i| (batch.hosts[i].at, i))
-            .collect();
-        ready.sort_unstable();
+        batch.watch.gate = if batch.free { usize::MAX } else { next_gate };
+        let room = if batch.in_flight >= forks { 0 } else { usize::MAX };
+        // those who wait because of `throttle` or `run_once` may be many: everybody is asked
+        let ready: Vec<(usize, usize)> =
+            batch.watch.ready.range(..(batch.watch.gate, 0)).take(room).copied().collect();
         let mut begun = false;
         for (at, index) in ready {
             if batch.in_flight >= forks {
                 break;
             }
-            let Node::Step(step) = batch.program[at].node.clone() else { continue };
+            let Some(Node::Step(step)) = batch.program.get(at).map(|slot| slot.node.clone()) else { continue };
             if batch.hosts[index].at != at || batch.hosts[index].busy {
+                continue;
+            }
+            if let Some(waiting) = batch.hosts[index].ahead.pop_front() {
+                if waiting.step.id == step.id {
+                    self.announce(batch, &step, index);
+                    self.resume(batch, index, waiting);
+                    begun = true;
+                    continue;
+                }
+                batch.hosts[index].ahead.clear();
+            }
+            if ending {
+                batch.hosts[index].health = Health::Ended;
+                batch.look(index);
                 continue;
             }
             if step.module() == "meta" {
                 self.announce(batch, &step, index);
                 self.meta(batch, index, &step)?;
+                batch.watch.all = true;
                 begun = true;
                 continue;
             }
@@ -978,10 +1088,13 @@ impl Runner {
     fn tell_up_to(&mut self, batch: &mut Batch, at: usize) {
         let end = at.min(batch.program.len().saturating_sub(1));
         let now = step_at(&batch.program, at.min(batch.program.len()));
+        // what stands further up has been told before
+        let from = if batch.watch.told <= end { batch.watch.told } else { 0 };
+        batch.watch.told = end;
         let order: Vec<StepId> = if batch.program.is_empty() {
             Vec::new()
         } else {
-            batch.program[..=end]
+            batch.program[from..=end]
                 .iter()
                 .filter_map(|slot| if let Node::Step(step) = &slot.node { Some(step.id) } else { None })
                 .collect()
@@ -1019,21 +1132,39 @@ impl Runner {
     }
 
     fn start(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, sender: &Sender) {
+        self.occupy(batch, index, step);
+        let flight = Flight::head(committer(index, step, sender));
+        self.launch(batch, index, step, flight, sender);
+    }
+
+    /// The turn of a step that ran ahead has come.
+    fn resume(&mut self, batch: &mut Batch, index: usize, waiting: Waiting) {
+        self.occupy(batch, index, &waiting.step);
+        waiting.turn.send(()).ok();
+    }
+
+    /// A host is at work on a step from now on.
+    fn occupy(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>) {
         let host = &mut batch.hosts[index];
         host.busy = true;
         if let Some(number) = batch.handler_of.get(&step.id) {
             host.notified.remove(number);
         }
+        let name = host.name.clone();
         batch.in_flight += 1;
         *batch.in_step.entry(step.id).or_default() += 1;
-        let name = host.name.clone();
-        let rescuing = host.rescuing.back().cloned();
-        let (run, play, step, sender) = (self.run.clone(), batch.vars.clone(), step.clone(), sender.clone());
-        if let Some(clock) = run.clock.get() {
+        batch.look(index);
+        if let Some(clock) = self.run.clock.get() {
             clock.begin(step.id, &name);
         }
-        let told = Event::HostStarted { step: step.clone(), host: name.clone() };
+        let told = Event::HostStarted { step: step.clone(), host: name };
         self.tell(batch, step.id, told);
+    }
+
+    fn launch(&self, batch: &Batch, index: usize, step: &Arc<Step>, flight: Flight, sender: &Sender) {
+        let host = &batch.hosts[index];
+        let (name, rescuing) = (host.name.clone(), host.rescuing.back().cloned());
+        let (run, play, step, sender) = (self.run.clone(), batch.vars.clone(), step.clone(), sender.clone());
         tokio::spawn(async move {
             let events = {
                 let (sender, step) = (sender.clone(), step.id);
@@ -1041,20 +1172,61 @@ impl Runner {
                     sender.send(Message::Event(step, event)).ok();
                 }
             };
-            let done = task::run(&run, &play, &name, &step, rescuing, &events).await;
+            let mut done = task::run(&run, &play, &name, &step, rescuing.clone(), &events, Some(&flight)).await;
+            if flight.is_dropped() {
+                return;
+            }
+            if flight.is_deferred() {
+                if run.is_interrupted() {
+                    sender.send(Message::NotBegun(index, step)).ok();
+                    return;
+                }
+                let flight = Flight::head(committer(index, &step, &sender));
+                done = task::run(&run, &play, &name, &step, rescuing, &events, Some(&flight)).await;
+            }
             sender.send(Message::Done(index, step, Box::new(done))).ok();
         });
+    }
+
+    /// Sends the next step of a host behind the one that has just been sent, where nothing speaks against it.
+    fn run_ahead(&mut self, batch: &mut Batch, index: usize, sent: &Arc<Step>, commit: Commit, sender: &Sender) {
+        if !batch.runs_ahead || !commit.well || self.run.is_interrupted() || !ahead::may_follow(sent) {
+            return;
+        }
+        let Some(step) = follower(batch, index, sent.id) else { return };
+        let now = match batch.program.get(batch.hosts[index].at).map(|slot| &slot.node) {
+            Some(Node::Step(step)) => step.clone(),
+            _ => return,
+        };
+        let in_front = std::iter::once(&now).chain(batch.hosts[index].ahead.iter().map(|waiting| &waiting.step));
+        let unknown: Vec<String> = in_front.flat_map(|step| ahead::sets(step)).collect();
+        let (turn, comes) = tokio::sync::oneshot::channel();
+        let tail: Option<Tail> = commit.tail;
+        let flight = Flight::ahead(unknown, tail, comes, committer(index, &step, sender));
+        self.launch(batch, index, &step, flight, sender);
+        batch.hosts[index].ahead.push_back(Waiting { step, turn });
     }
 
     fn receive(&mut self, batch: &mut Batch, message: Message, sender: &Sender) -> Result<(), Diag> {
         match message {
             Message::Event(step, event) => self.tell(batch, step, event),
+            Message::Sent(index, step, commit) => self.run_ahead(batch, index, &step, commit, sender),
+            Message::NotBegun(index, step) => {
+                batch.in_flight -= 1;
+                if let Some(count) = batch.in_step.get_mut(&step.id) {
+                    *count -= 1;
+                }
+                batch.hosts[index].busy = false;
+                batch.hosts[index].ahead.clear();
+                batch.watch.moved.insert(index);
+            }
             Message::Done(index, step, done) => {
                 batch.in_flight -= 1;
                 if let Some(count) = batch.in_step.get_mut(&step.id) {
                     *count -= 1;
                 }
                 batch.hosts[index].busy = false;
+                batch.watch.moved.insert(index);
                 let name = batch.hosts[index].name.clone();
                 if let Some(clock) = self.run.clock.get() {
                     clock.end(step.id, &name);
@@ -1260,6 +1432,13 @@ impl Runner {
         }
         let once = batch.once.contains(&step.id);
         let at = batch.hosts[index].at;
+        let failed = matches!(done.status, Status::Failed | Status::Unreachable);
+        if failed && !done.ignored {
+            // those who run ahead have found out, or find out now, that they are not to be
+            batch.hosts[index].ahead.clear();
+        }
+        // what happens to one host only leaves the others where they are
+        batch.watch.all |= once || failed || expands || batch.hosts[index].doomed || !done.effects.is_empty();
         let counts = self.count(name);
         let changed = done.result.get("changed").is_some_and(Value::is_truthy);
         match done.status {
@@ -1705,14 +1884,52 @@ fn takes_part(batch: &Batch, host: &Cursor) -> bool {
         || (host.health == Health::Failed && batch.force_handlers && host.at < batch.program.len())
 }
 
-/// The lowest position of any host that takes part.
-fn lowest(batch: &Batch) -> Option<usize> {
-    batch
-        .hosts
-        .iter()
-        .filter(|host| takes_part(batch, host) || host.busy)
-        .map(|host| host.at - usize::from(host.waits && host.at > 0))
-        .min()
+/// The step of a host behind `sent` that may be sent before its turn, if the next one may.
+fn follower(batch: &Batch, index: usize, sent: StepId) -> Option<Arc<Step>> {
+    let host = &batch.hosts[index];
+    if !host.busy || host.health != Health::Well || host.doomed || host.ahead.len() >= ahead::DEPTH {
+        return None;
+    }
+    // a host that has gone another way, or another step was sent last
+    let last = host.ahead.back().map_or_else(|| step_at(&batch.program, host.at), |last| Some(last.step.id));
+    if last != Some(sent) {
+        return None;
+    }
+    let mut behind = false;
+    let mut ended: Vec<u32> = Vec::new();
+    for slot in batch.program[..batch.watch.gate.min(batch.program.len())].get(host.at..)? {
+        match &slot.node {
+            Node::Step(step) if !behind => behind = step.id == sent,
+            Node::Step(step) => {
+                if slot.only.as_ref().is_some_and(|only| !only.contains(&index)) {
+                    continue;
+                }
+                // whether a handler runs may be decided by the steps that are on their way
+                let handler = batch.handler_of.contains_key(&step.id);
+                let again = step.context.role.as_ref().is_some_and(|role| {
+                    !role.role.allow_duplicates
+                        && (host.roles_done.contains(&role.identity) || ended.contains(&role.identity))
+                });
+                return (!handler && !again && ahead::may_lead(step)).then(|| step.clone());
+            }
+            Node::RoleEnd(role) => ended.push(role.identity),
+            Node::Open(_) => {}
+            Node::Flush | Node::Rescue(_) | Node::Always(_) | Node::Close(_) => {
+                if behind {
+                    return None;
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Tells the scheduler that a step has been sent.
+fn committer(index: usize, step: &Arc<Step>, sender: &Sender) -> impl FnOnce(Commit) + Send + 'static {
+    let (step, sender) = (step.clone(), sender.clone());
+    move |commit| {
+        sender.send(Message::Sent(index, step, commit)).ok();
+    }
 }
 
 fn position(batch: &Batch, step: StepId) -> Option<usize> {
@@ -1726,6 +1943,8 @@ fn insert(batch: &mut Batch, at: usize, slots: Vec<Slot>) {
         return;
     }
     batch.program.splice(at..at, slots);
+    batch.watch.all = true;
+    batch.watch.told = batch.watch.told.min(at);
     for host in &mut batch.hosts {
         // who is at work on the step that stood here goes on with it
         if host.at > at || (host.at == at && host.busy) {

@@ -8,6 +8,7 @@
 //! Source: "Playbook Keywords", "Loops", "Error handling", "Conditionals" of Ansible's documentation; messages of 2.19.
 
 use super::actions::{self, ActionCall};
+use super::ahead::Flight;
 use super::{Run, target};
 use crate::connect::ConnectError;
 use crate::plan::Step;
@@ -182,8 +183,10 @@ pub async fn run(
     step: &Arc<Step>,
     rescuing: Option<(Value, Value)>,
     tell: Tell<'_>,
+    flight: Option<&Flight>,
 ) -> Done {
     let mut scope = TaskScope::new(&run.shared, play, host, Some(step));
+    scope.early = flight.and_then(Flight::early);
     let named;
     let mut step = step;
     let mut nowhere = None;
@@ -201,7 +204,7 @@ pub async fn run(
         scope.locals.insert("ansible_failed_task", task);
         scope.locals.insert("ansible_failed_result", result);
     }
-    let life = Life { run, play, host, step, tell };
+    let life = Life { run, play, host, step, tell, flight };
     if let Some(failure) = nowhere {
         // a task that does not run needs no module
         let attempt = match life.first_false(&scope) {
@@ -249,6 +252,7 @@ struct Life<'a> {
     play: &'a Arc<PlayVars>,
     host: &'a Arc<str>,
     step: &'a Arc<Step>,
+    flight: Option<&'a Flight>,
 }
 
 impl Life<'_> {
@@ -256,6 +260,9 @@ impl Life<'_> {
         match &self.step.task.looped {
             None => {
                 let attempt = self.item(scope.fork(), None).await;
+                if let Some(flight) = self.flight {
+                    flight.settle(!matches!(attempt.status, Status::Failed | Status::Unreachable)).await;
+                }
                 self.finish_single(&scope, attempt)
             }
             Some(_) => self.run_loop(scope).await,
@@ -860,9 +867,14 @@ impl Life<'_> {
             target: &target,
             become_: become_.as_ref(),
             delegated: delegated.as_deref(),
+            flight: self.flight,
             async_: self.async_of(scope)?,
         };
         let outcome = self.guarded(&call, timeout).await;
+        if let Some(flight) = self.flight {
+            let well = outcome.as_ref().is_ok_and(|(result, _)| !result.get("failed").is_some_and(Value::is_truthy));
+            flight.settle(well).await;
+        }
         let (mut result, effects) = match outcome {
             Ok((result, effects)) => (result, effects),
             Err(failure) if failure.result.get("timedout").is_some() && !failure.links.is_empty() => {
@@ -954,6 +966,14 @@ impl Life<'_> {
         call: &ActionCall<'_>,
         timeout: Option<f64>,
     ) -> Result<(Dict, Vec<Effect>), Failure> {
+        if let Some(flight) = self.flight
+            && super::Guard::is_interested(call)
+        {
+            flight.hold();
+            if flight.defer() {
+                return Err(Failure::default());
+            }
+        }
         let permit = match self.run.guard.ask(call).await {
             Ok(permit) => permit,
             Err(refusal) => {

@@ -9,5 +9,5 @@ pub use magic::ANSIBLE_VERSION;
 mod scope;
 mod store;
 
-pub use scope::{PlayVars, TaskScope, collect_roles};
+pub use scope::{Early, PlayVars, TaskScope, collect_roles};
 pub use store::{HostVars, Options, Shared};

@@ -86,6 +86,10 @@ impl World for Controller<'_> {
     }
 
     fn notice(&self, notice: Notice) {
+        // told once, in order
+        if self.scope.early.as_ref().is_some_and(|early| early.ask()) {
+            return;
+        }
         match notice {
             Notice::Warning(text) => self.scope.shared.notice(text),
             Notice::Deprecation(text) => self.scope.shared.deprecation(text),

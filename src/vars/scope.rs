@@ -13,6 +13,7 @@ use quorate_value::{Dict, Value};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 
 /// Variables of a play that its tasks share.
@@ -157,8 +158,63 @@ pub struct TaskScope {
     pub context: Arc<Context>,
     /// `item`, `ansible_loop`, results in `until` and `changed_when`, …: these win over all.
     pub locals: Dict,
+    /// What may not be known yet, for a task that is looked at before its turn.
+    pub early: Option<Arc<Early>>,
     host_vars: Arc<RwLock<super::HostVars>>,
     inventory: Arc<Dict>,
+}
+
+/// Variables that tasks in front are about to set, for a task that is looked at before they have ended.
+///
+/// Whoever asks for one gets nothing, and that it was asked for is noted: what came of it counts for nothing then.
+#[derive(Debug)]
+pub struct Early {
+    unknown: Vec<String>,
+    asked: AtomicBool,
+    over: AtomicBool,
+}
+
+impl Early {
+    /// These names are not known yet.
+    pub fn new(unknown: Vec<String>) -> Self {
+        Early { unknown, asked: AtomicBool::new(false), over: AtomicBool::new(false) }
+    }
+
+    /// Everything is known.
+    pub fn over() -> Self {
+        Early { unknown: Vec::new(), asked: AtomicBool::new(false), over: AtomicBool::new(true) }
+    }
+
+    /// The task's turn has come.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
+    /// Whether its turn has come.
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// Notes that something was wanted that is not known (or must not happen) yet; whether that is so.
+    pub fn ask(&self) -> bool {
+        if self.is_over() {
+            return false;
+        }
+        self.asked.store(true, Ordering::Release);
+        true
+    }
+
+    /// Whether something was wanted that is not known yet.
+    pub fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    fn hides(&self, name: &str) -> bool {
+        // what other hosts do in the meantime, and what may hold anything
+        let others = matches!(name, "hostvars" | "vars" | "play_hosts")
+            || (name.starts_with("ansible_play_") && name != "ansible_play_name");
+        (others || self.unknown.iter().any(|unknown| unknown == name)) && self.ask()
+    }
 }
 
 impl TaskScope {
@@ -177,6 +233,7 @@ impl TaskScope {
             step: step.cloned(),
             context,
             locals: Dict::new(),
+            early: None,
             host_vars: shared.host(host),
             inventory: shared.host_inventory(host),
         }
@@ -199,6 +256,7 @@ impl TaskScope {
             step: self.step.clone(),
             context: self.context.clone(),
             locals: self.locals.clone(),
+            early: self.early.clone(),
             host_vars: self.host_vars.clone(),
             inventory: self.inventory.clone(),
         }
@@ -206,10 +264,17 @@ impl TaskScope {
 
     /// The value as it is defined, not rendered. With `hash_behaviour=merge`, the mappings of all levels together.
     pub fn lookup(&self, name: &str) -> Option<Value> {
+        if self.hides(name) {
+            return None;
+        }
         if !self.shared.settings.merges {
             return self.level(name, &|value| Some(value.clone()));
         }
         layered(|keep| self.level(name, keep))
+    }
+
+    fn hides(&self, name: &str) -> bool {
+        self.early.as_ref().is_some_and(|early| early.hides(name))
     }
 
     /// Asks the levels from the top until `keep` keeps a value.
@@ -284,6 +349,9 @@ impl TaskScope {
 
     /// Every name that [`Self::lookup`] answers.
     pub fn all_names(&self) -> Vec<Arc<str>> {
+        if let Some(early) = &self.early {
+            early.ask();
+        }
         let mut names: HashSet<Arc<str>> = HashSet::new();
         let mut add = |dict: &Dict| names.extend(dict.keys().filter_map(|key| key.as_str()).map(Arc::from));
         add(&self.locals);
@@ -369,6 +437,9 @@ impl Scope for TaskScope {
     fn get(&self, name: &str) -> Option<Var> {
         if let Some(value) = self.locals.get(name) {
             return Some(Var::Lazy(value.clone()));
+        }
+        if self.hides(name) {
+            return None;
         }
         magic::task(self, name).or_else(|| self.lookup(name).map(Var::Lazy)).or_else(|| {
             (name == "ansible_host").then(|| Var::Final(magic::address(&self.shared, &self.host)))

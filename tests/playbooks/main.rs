@@ -44,16 +44,7 @@ impl Case {
 
 #[test]
 fn playbooks_say_what_ansible_says() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/playbooks");
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|e| e == "txt"));
-    paths.sort();
-    let mut cases = Vec::new();
-    for (file, path) in paths.iter().enumerate() {
-        read(file, &std::fs::read_to_string(path).unwrap(), &mut cases);
-    }
-    assert!(cases.len() >= 300, "only {} cases", cases.len());
+    let (paths, mut cases) = all();
     let record = std::env::var("QUORATE_RECORD").ok();
     let links = links();
     let programs = record.as_ref().map_or_else(|| links.path().to_path_buf(), PathBuf::from);
@@ -71,7 +62,7 @@ fn playbooks_say_what_ansible_says() {
                     if only.as_ref().is_some_and(|only| !only.split('|').any(|word| files().contains(word))) {
                         continue;
                     }
-                    let text = perform(case, &programs);
+                    let text = perform(case, &programs, HOSTS, &[]);
                     said.lock().unwrap().push((at, text));
                 }
             });
@@ -102,6 +93,64 @@ fn playbooks_say_what_ansible_says() {
         }
     }
     assert!(failures.is_empty(), "{count} of {} differ\n{failures}", cases.len());
+}
+
+/// Every file of cases, and every case.
+fn all() -> (Vec<PathBuf>, Vec<Case>) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential/playbooks");
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "txt"));
+    paths.sort();
+    let mut cases = Vec::new();
+    for (file, path) in paths.iter().enumerate() {
+        read(file, &std::fs::read_to_string(path).unwrap(), &mut cases);
+    }
+    assert!(cases.len() >= 300, "only {} cases", cases.len());
+    (paths, cases)
+}
+
+/// Every playbook again on hosts that have a helper, each task after the end of the one before it and with tasks sent
+/// ahead, with the gates and with every barrier of the linear strategy: what is said is the same.
+#[test]
+fn orders_say_the_same() {
+    let (paths, cases) = all();
+    let links = links();
+    // a container engine whose containers are this machine: hosts with a helper, without anything to set up
+    let engine = links.path().join("docker");
+    std::fs::write(&engine, "#!/bin/sh\nwhile [ \"$1\" != sh ]; do shift; done\nexec \"$@\"\n").unwrap();
+    std::fs::set_permissions(&engine, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let hosts = HOSTS.replace("ansible_connection=local", "ansible_connection=docker");
+    let cache = links.path().display().to_string();
+    let next = AtomicUsize::new(0);
+    let failures: Mutex<String> = Mutex::default();
+    let only = std::env::var("QUORATE_ONLY").ok();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if only.as_ref().is_some_and(|only| !case.title.contains(only.as_str())) {
+                        continue;
+                    }
+                    let say = |batch: &str, gates: &str| {
+                        let env = [("QUORATE_BATCH", batch), ("QUORATE_GATES", gates), ("XDG_CACHE_HOME", &cache)];
+                        perform(case, links.path(), &hosts, &env)
+                    };
+                    let one_by_one = say("off", "all");
+                    let ahead = say("on", "");
+                    if one_by_one != ahead {
+                        let diff = similar::TextDiff::from_lines(&one_by_one, &ahead);
+                        let name = paths[case.file].file_stem().unwrap().to_string_lossy();
+                        let mut failures = failures.lock().unwrap();
+                        write!(failures, "=== {name}: {}\n{}", case.title, diff.unified_diff().context_radius(2))
+                            .unwrap();
+                    }
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{failures}");
 }
 
 fn read(file: usize, text: &str, cases: &mut Vec<Case>) {
@@ -177,9 +226,9 @@ fn links() -> tempfile::TempDir {
 }
 
 /// Runs a case in a directory of its own and writes down what it says.
-fn perform(case: &Case, programs: &Path) -> String {
+fn perform(case: &Case, programs: &Path, hosts: &str, more: &[(&str, &str)]) -> String {
     let place = tempfile::tempdir().unwrap();
-    std::fs::write(place.path().join("hosts"), HOSTS).unwrap();
+    std::fs::write(place.path().join("hosts"), hosts).unwrap();
     for (path, text) in &case.files {
         let path = place.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -205,6 +254,7 @@ fn perform(case: &Case, programs: &Path) -> String {
         // hosts one after the other
         .env("ANSIBLE_FORKS", "1")
         .envs(env)
+        .envs(more.iter().copied())
         .stdin(std::process::Stdio::null())
         .output()
         .unwrap();

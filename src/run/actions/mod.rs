@@ -9,6 +9,7 @@ mod remote;
 mod synchronize;
 
 use super::Run;
+use super::ahead::Flight;
 use super::task::{Effect, Failure};
 use crate::connect::{Become, Target};
 use crate::plan::Step;
@@ -48,6 +49,8 @@ pub struct ActionCall<'a> {
     pub become_: Option<&'a Become>,
     /// The host it is delegated to.
     pub delegated: Option<&'a str>,
+    /// How it may be sent before its turn.
+    pub flight: Option<&'a Flight>,
     /// `async` and `poll`, seconds.
     pub async_: Option<(u64, u64)>,
 }

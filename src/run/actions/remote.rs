@@ -72,8 +72,26 @@ pub(super) async fn module(
             crate::connect::shown_command(call.become_, name)
         ),
     ));
+    let detached = call.async_.filter(|_| !call.check && call.module != "async_status");
+    if let (Some(flight), None) = (call.flight, detached) {
+        let link = match flight.early() {
+            None => link(call).await?,
+            // nobody connects before his turn
+            Some(_) => match call.run.pool.ready(call.target, call.become_) {
+                Some(link) => link,
+                None => {
+                    flight.defer();
+                    return Err(Failure::default());
+                }
+            },
+        };
+        return match flight.run(&link, job, blobs).await {
+            Some(result) => result.map_err(|e| run_failure(call, e)),
+            None => Err(Failure::default()),
+        };
+    }
     let link = link(call).await?;
-    let Some((limit, poll)) = call.async_.filter(|_| !call.check && call.module != "async_status") else {
+    let Some((limit, poll)) = detached else {
         return link.run(job, blobs, None).await.map_err(|e| run_failure(call, e));
     };
     let jid = format!("j{}.{}", rand_digits(), std::process::id());
