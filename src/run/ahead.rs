@@ -51,6 +51,7 @@ pub struct Flight {
     turn: tokio::sync::Mutex<Option<oneshot::Receiver<()>>>,
     deferred: AtomicBool,
     dropped: AtomicBool,
+    alone: bool,
 }
 
 impl Flight {
@@ -63,6 +64,7 @@ impl Flight {
             turn: tokio::sync::Mutex::new(None),
             deferred: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
+            alone: false,
         }
     }
 
@@ -84,6 +86,18 @@ impl Flight {
     /// What its variables are looked up through while its turn has not come.
     pub fn early(&self) -> Option<Arc<Early>> {
         (!self.early.is_over()).then(|| self.early.clone())
+    }
+
+    /// The same where nothing at all is to be sent ahead.
+    #[must_use]
+    pub fn alone(mut self) -> Self {
+        self.alone = true;
+        self
+    }
+
+    /// Whether anything may be sent ahead.
+    pub fn runs_ahead(&self) -> bool {
+        !self.alone
     }
 
     /// Puts the task off where it is not yet its turn; whether it was.
@@ -115,11 +129,6 @@ impl Flight {
         if let Some(tell) = tell {
             tell(commit);
         }
-    }
-
-    /// The helper to use: while its turn has not come, only the one that the tasks in front use.
-    pub fn link(&self) -> Option<Arc<Link>> {
-        self.chain.as_ref().map(|tail| tail.link.clone())
     }
 
     /// Runs a job, behind the one in front of it. Nothing where the task was put off.
@@ -189,6 +198,23 @@ pub(super) fn may_lead(step: &Step) -> bool {
             .into_iter()
             .any(set)
         && asks_once(step.module())
+}
+
+/// Whether the items of a loop may be sent one behind the other: a failed one stops those behind it on the host only
+/// until it has been looked at.
+pub(super) fn may_stream(step: &Step) -> bool {
+    let task = &step.task;
+    let control = &task.loop_control;
+    let module = step.module();
+    task.until.is_empty()
+        && task.retries.is_none()
+        && task.async_seconds.is_none()
+        && !task.action.name.contains("{{")
+        && control.pause.is_none()
+        && control.break_when.is_empty()
+        && ![Kw::DelegateTo, Kw::Debugger, Kw::Timeout].into_iter().any(|kw| step.keywords.get(kw).is_some())
+        && (matches!(module, "copy" | "template")
+            || (!super::actions::is_action(module) && quorate_agent::modules::find(module).is_some()))
 }
 
 /// Actions and modules that ask the host at most once, and touch nothing but their own host.

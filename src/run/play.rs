@@ -1134,6 +1134,7 @@ impl Runner {
     fn start(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, sender: &Sender) {
         self.occupy(batch, index, step);
         let flight = Flight::head(committer(index, step, sender));
+        let flight = if batch.runs_ahead { flight } else { flight.alone() };
         self.launch(batch, index, step, flight, sender);
     }
 

@@ -8,7 +8,7 @@
 //! Source: "Playbook Keywords", "Loops", "Error handling", "Conditionals" of Ansible's documentation; messages of 2.19.
 
 use super::actions::{self, ActionCall};
-use super::ahead::Flight;
+use super::ahead::{self, Commit, Flight, Tail};
 use super::{Run, target};
 use crate::connect::ConnectError;
 use crate::plan::Step;
@@ -17,9 +17,12 @@ use crate::report::{ErrorChain, Event, Outcome, Status};
 use crate::vars::{PlayVars, TaskScope, render};
 use quorate_template::Error as TemplateError;
 use quorate_value::{Dict, Key, Span, Str, Value, dict, str_of};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use futures::StreamExt as _;
+use futures::stream::FuturesOrdered;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// What a task wants done to the play, besides its result.
 #[derive(Debug, Clone)]
@@ -259,7 +262,7 @@ impl Life<'_> {
     async fn run(&self, scope: TaskScope) -> Done {
         match &self.step.task.looped {
             None => {
-                let attempt = self.item(scope.fork(), None).await;
+                let attempt = self.item(scope.fork()).await;
                 if let Some(flight) = self.flight {
                     flight.settle(!matches!(attempt.status, Status::Failed | Status::Unreachable)).await;
                 }
@@ -396,17 +399,8 @@ impl Life<'_> {
         let mut all_ignored = true;
         let mut delegate = None;
         let mut notify: Vec<String> = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            if index > 0
-                && let Some(seconds) = control
-                    .pause
-                    .as_ref()
-                    .and_then(|v| render::value(&scope, v).ok())
-                    .and_then(|v| number(&v))
-            {
-                tokio::time::sleep(Duration::from_secs_f64(seconds.max(0.0))).await;
-            }
-            let mut locals = dict! {&var => item.clone(), "ansible_loop_var" => &var};
+        let locals_of = |index: usize| {
+            let mut locals = dict! {&var => items[index].clone(), "ansible_loop_var" => &var};
             if let Some(name) = &index_var {
                 locals.insert(name, index);
                 locals.insert("ansible_index_var", name);
@@ -427,8 +421,46 @@ impl Life<'_> {
                 }
                 locals.insert("ansible_loop", info);
             }
+            locals
+        };
+        let streams = count > 1 && self.flight.is_some_and(Flight::runs_ahead) && ahead::may_stream(self.step);
+        // items on their way, how to tell the first of those that wait that its turn has come, how it learns that
+        // the one in front has been sent
+        let mut stream = FuturesOrdered::new();
+        let mut turns: VecDeque<oneshot::Sender<()>> = VecDeque::new();
+        let mut behind: Option<oneshot::Receiver<Tail>> = None;
+        let mut next = 0;
+        for (index, item) in items.iter().enumerate() {
+            while streams && next < count && next < index + ahead::DEPTH {
+                let (sent, hears) = oneshot::channel();
+                let (turn, comes) = oneshot::channel();
+                let locals = locals_of(next);
+                let mut here = scope.fork();
+                here.locals.update(&locals);
+                let front = behind.replace(hears);
+                if next > index {
+                    turns.push_back(turn);
+                } else {
+                    turn.send(()).ok();
+                }
+                stream.push_back(self.streamed(here, front, comes, sent));
+                next += 1;
+            }
+            if index > 0
+                && let Some(seconds) = control
+                    .pause
+                    .as_ref()
+                    .and_then(|v| render::value(&scope, v).ok())
+                    .and_then(|v| number(&v))
+            {
+                tokio::time::sleep(Duration::from_secs_f64(seconds.max(0.0))).await;
+            }
+            let locals = locals_of(index);
             scope.locals.update(&locals);
-            let mut attempt = self.item(scope.fork(), Some(&locals)).await;
+            let mut attempt = match stream.next().await {
+                Some(attempt) => attempt,
+                None => self.item(scope.fork()).await,
+            };
             attempt.result.update(&locals_of_result(&locals));
             if let Some(template) = control.label.as_ref()
                 && let Err(error) = self.label_checked(&scope, &attempt, template)
@@ -507,6 +539,9 @@ impl Life<'_> {
             let mut kept = registered(&attempt.result);
             kept.remove("_ansible_no_log");
             results.push(Value::dict(kept));
+            if let Some(turn) = turns.pop_front() {
+                turn.send(()).ok();
+            }
             if !control.break_when.is_empty() {
                 let mut here = scope.fork();
                 if let Some(name) = self.register_name(&scope) {
@@ -571,6 +606,47 @@ impl Life<'_> {
         }
     }
 
+    /// An item that may be sent before those in front of it have ended: `front` tells that (and behind what) it may go,
+    /// `turn` that all of them have been dealt with, and `sent` tells the same to the one behind it.
+    async fn streamed(
+        &self,
+        scope: TaskScope,
+        front: Option<oneshot::Receiver<Tail>>,
+        turn: oneshot::Receiver<()>,
+        sent: oneshot::Sender<Tail>,
+    ) -> Attempt {
+        let sent = Arc::new(Mutex::new(Some(sent)));
+        let commit = || {
+            let sent = sent.clone();
+            move |commit: Commit| {
+                let sent = sent.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let (Some(sent), Some(tail)) = (sent, commit.tail) {
+                    sent.send(tail).ok();
+                }
+            }
+        };
+        let tail = match front {
+            None => None,
+            Some(front) => front.await.ok(),
+        };
+        let flight = match tail {
+            Some(tail) => Flight::ahead(Vec::new(), Some(tail), turn, commit()),
+            None => {
+                turn.await.ok();
+                Flight::head(commit())
+            }
+        };
+        let mut here = scope.fork();
+        here.early = flight.early();
+        let attempt = Life { flight: Some(&flight), ..*self }.item(here).await;
+        flight.settle(true).await;
+        if !flight.is_deferred() {
+            return attempt;
+        }
+        let flight = Flight::head(commit());
+        Life { flight: Some(&flight), ..*self }.item(scope).await
+    }
+
     fn loop_name(&self, scope: &TaskScope, value: &Value) -> Option<String> {
         render::value(scope, value).ok().and_then(|v| v.as_str().map(str::to_owned))
     }
@@ -608,7 +684,7 @@ impl Life<'_> {
         Ok(None)
     }
 
-    async fn item(&self, scope: TaskScope, locals: Option<&Dict>) -> Attempt {
+    async fn item(&self, scope: TaskScope) -> Attempt {
         // a template that comes out as nobody is a mistake, whatever the condition says
         if let Some(written @ Value::Str(text)) = self.step.keywords.get(Kw::DelegateTo)
             && text.is_template()
@@ -638,7 +714,6 @@ impl Life<'_> {
             return self.failed(&scope, Failure::action("interrupted"));
         }
         let mut attempt = self.attempts(&scope).await;
-        let _ = locals;
         if attempt.status == Status::Failed {
             attempt.ignored = self.flag(&scope, Kw::IgnoreErrors).unwrap_or(false);
         }

@@ -153,6 +153,88 @@ fn orders_say_the_same() {
     assert!(failures.is_empty(), "{failures}");
 }
 
+/// A container engine that counts how often the two sides wait for each other, 30 ms apart.
+const FAR: &str = r#"#!/usr/bin/env python3
+import os, queue, subprocess, sys, threading, time
+child = subprocess.Popen(sys.argv[sys.argv.index('sh'):], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+last, turns = None, 0
+def carry(name, source, sink):
+    global last, turns
+    waiting = queue.Queue()
+    def read():
+        global last, turns
+        while True:
+            data = os.read(source, 65536)
+            if data and name != last:
+                last, turns = name, turns + (name == 'to')
+            waiting.put((time.monotonic() + 0.03, data))
+            if not data:
+                return
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        at, data = waiting.get()
+        time.sleep(max(0, at - time.monotonic()))
+        if not data:
+            return os.close(sink)
+        os.write(sink, data)
+threading.Thread(target=carry, args=('to', 0, child.stdin.fileno()), daemon=True).start()
+carry('from', child.stdout.fileno(), 1)
+with open(os.environ['TURNS'], 'a') as file:
+    file.write(f'{turns}\n')
+"#;
+
+/// Tasks between two barriers, and the items of a loop, cost one round trip together.
+#[test]
+fn many_tasks_are_one_round_trip() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("SKIPPED: there is no python3 to stand in the way");
+        return;
+    }
+    let links = links();
+    let engine = links.path().join("docker");
+    std::fs::write(&engine, FAR).unwrap();
+    std::fs::set_permissions(&engine, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let cache = links.path().display().to_string();
+    let trips = |play: &str, batch: &str| -> u32 {
+        let case = Case {
+            file: 0,
+            title: String::new(),
+            files: vec![("play.yml".to_owned(), play.to_owned())],
+            args: String::new(),
+            said: String::new(),
+            differs: false,
+        };
+        let log = links.path().join(format!("turns-{}-{batch}", play.len()));
+        let log = log.display().to_string();
+        let env = [("QUORATE_BATCH", batch), ("XDG_CACHE_HOME", cache.as_str()), ("TURNS", log.as_str())];
+        let said = perform(&case, links.path(), "h1 ansible_connection=docker\n", &env);
+        assert!(said.contains("failed=0"), "{said}");
+        // the engine writes when its side has ended, which may be after ours
+        for _ in 0..100 {
+            if let Ok(text) = std::fs::read_to_string(&log) {
+                return text.trim().parse().unwrap();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("the engine wrote nothing")
+    };
+    let task = |i: u32| format!("  - stat: {{path: /etc/hostname}}\n    register: seen{i}\n");
+    let tasks: String = (0..12).map(task).collect();
+    let play = format!("- hosts: all\n  gather_facts: false\n  tasks:\n{tasks}");
+    let looped = "- hosts: all\n  gather_facts: false\n  tasks:\n  - command: echo {{ item }}\n    loop: '{{ range(12) | list }}'\n";
+    // what is needed to put the helper there, and to greet it
+    let connect = trips("- hosts: all\n  gather_facts: false\n  tasks:\n  - ping:\n", "off");
+    let connect = connect.min(trips("- hosts: all\n  gather_facts: false\n  tasks:\n  - ping: \n", "off"));
+    assert!(trips(&play, "off") >= connect + 11);
+    assert!(trips(looped, "off") >= connect + 11);
+    let (ahead, streamed) = (trips(&play, "on"), trips(looped, "on"));
+    assert!(ahead <= connect + 2, "{ahead} round trips, {connect} for one task");
+    assert!(streamed <= connect + 2, "{streamed} round trips, {connect} for one task");
+    // a task that reads what another registers waits for it, and only for it
+    let reads = play.clone() + "  - debug: {msg: '{{ seen3.stat.exists }}'}\n  - stat: {path: '{{ seen3.stat.path }}'}\n";
+    assert!(trips(&reads, "on") <= connect + 3);
+}
+
 fn read(file: usize, text: &str, cases: &mut Vec<Case>) {
     let mut in_files = false;
     for line in text.lines() {
