@@ -159,12 +159,7 @@ impl Link {
     }
 
     /// Runs one module.
-    pub async fn run(
-        &self,
-        job: Job,
-        blobs: Vec<Blob>,
-        limit: Option<Duration>,
-    ) -> Result<Dict, RunError> {
+    pub async fn run(&self, job: Job, blobs: Vec<Blob>, limit: Option<Duration>) -> Result<Dict, RunError> {
         let Some(remote) = &self.remote else {
             let work = local::run(job, Arc::new(blobs));
             return match limit {

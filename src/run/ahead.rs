@@ -222,9 +222,7 @@ fn asks_once(module: &str) -> bool {
     match module {
         "debug" | "set_fact" | "assert" | "copy" | "template" => true,
         _ if super::actions::is_action(module) => false,
-        _ => {
-            quorate_agent::modules::find(module).is_some() && super::actions::reach_is_host(module)
-        }
+        _ => quorate_agent::modules::find(module).is_some() && super::actions::reach_is_host(module),
     }
 }
 
@@ -244,11 +242,11 @@ pub(super) fn may_follow(step: &Step) -> bool {
 /// The names that `set_fact` sets, where they are plain and of this host alone.
 fn set_by(step: &Step) -> Option<Vec<String>> {
     let args = step.task.action.args.as_dict()?;
-    let names: Option<Vec<String>> = args
-        .keys()
-        .map(|key| key.as_str().filter(|name| !name.contains("{{")).map(str::to_owned))
-        .collect();
-    names.filter(|names| !names.iter().any(|name| matches!(name.as_str(), "cacheable" | "_variable_params" | "_raw_params")))
+    let names: Option<Vec<String>> =
+        args.keys().map(|key| key.as_str().filter(|name| !name.contains("{{")).map(str::to_owned)).collect();
+    names.filter(|names| {
+        !names.iter().any(|name| matches!(name.as_str(), "cacheable" | "_variable_params" | "_raw_params"))
+    })
 }
 
 /// The variables that a step sets when it has ended.

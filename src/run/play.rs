@@ -997,7 +997,9 @@ impl Runner {
             if batch.in_flight >= forks {
                 break;
             }
-            let Some(Node::Step(step)) = batch.program.get(at).map(|slot| slot.node.clone()) else { continue };
+            let Some(Node::Step(step)) = batch.program.get(at).map(|slot| slot.node.clone()) else {
+                continue;
+            };
             if batch.hosts[index].at != at || batch.hosts[index].busy {
                 continue;
             }
@@ -1173,7 +1175,8 @@ impl Runner {
                     sender.send(Message::Event(step, event)).ok();
                 }
             };
-            let mut done = task::run(&run, &play, &name, &step, rescuing.clone(), &events, Some(&flight)).await;
+            let mut done =
+                task::run(&run, &play, &name, &step, rescuing.clone(), &events, Some(&flight)).await;
             if flight.is_dropped() {
                 return;
             }
@@ -1190,7 +1193,14 @@ impl Runner {
     }
 
     /// Sends the next step of a host behind the one that has just been sent, where nothing speaks against it.
-    fn run_ahead(&mut self, batch: &mut Batch, index: usize, sent: &Arc<Step>, commit: Commit, sender: &Sender) {
+    fn run_ahead(
+        &mut self,
+        batch: &mut Batch,
+        index: usize,
+        sent: &Arc<Step>,
+        commit: Commit,
+        sender: &Sender,
+    ) {
         if !batch.runs_ahead || !commit.well || self.run.is_interrupted() || !ahead::may_follow(sent) {
             return;
         }
@@ -1199,7 +1209,8 @@ impl Runner {
             Some(Node::Step(step)) => step.clone(),
             _ => return,
         };
-        let in_front = std::iter::once(&now).chain(batch.hosts[index].ahead.iter().map(|waiting| &waiting.step));
+        let in_front =
+            std::iter::once(&now).chain(batch.hosts[index].ahead.iter().map(|waiting| &waiting.step));
         let unknown: Vec<String> = in_front.flat_map(|step| ahead::sets(step)).collect();
         let (turn, comes) = tokio::sync::oneshot::channel();
         let tail: Option<Tail> = commit.tail;

@@ -15,10 +15,10 @@ use crate::plan::Step;
 use crate::playbook::{Kw, short_name};
 use crate::report::{ErrorChain, Event, Outcome, Status};
 use crate::vars::{PlayVars, TaskScope, render};
-use quorate_template::Error as TemplateError;
-use quorate_value::{Dict, Key, Span, Str, Value, dict, str_of};
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
+use quorate_template::Error as TemplateError;
+use quorate_value::{Dict, Key, Span, Str, Value, dict, str_of};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -423,7 +423,8 @@ impl Life<'_> {
             }
             locals
         };
-        let streams = count > 1 && self.flight.is_some_and(Flight::runs_ahead) && ahead::may_stream(self.step);
+        let streams =
+            count > 1 && self.flight.is_some_and(Flight::runs_ahead) && ahead::may_stream(self.step);
         // items on their way, how to tell the first of those that wait that its turn has come, how it learns that
         // the one in front has been sent
         let mut stream = FuturesOrdered::new();
@@ -947,7 +948,8 @@ impl Life<'_> {
         };
         let outcome = self.guarded(&call, timeout).await;
         if let Some(flight) = self.flight {
-            let well = outcome.as_ref().is_ok_and(|(result, _)| !result.get("failed").is_some_and(Value::is_truthy));
+            let well =
+                outcome.as_ref().is_ok_and(|(result, _)| !result.get("failed").is_some_and(Value::is_truthy));
             flight.settle(well).await;
         }
         let (mut result, effects) = match outcome {

@@ -16,7 +16,8 @@ pub(super) fn run(scope: &TaskScope, call: &LookupCall, caller: &dyn Caller) -> 
         .or_else(|| call.name.strip_prefix("ansible.legacy."))
         .unwrap_or(&call.name);
     // what leaves a trace is asked for once, at its time
-    if matches!(name, "pipe" | "lines" | "password") && scope.early.as_ref().is_some_and(|early| early.ask()) {
+    if matches!(name, "pipe" | "lines" | "password") && scope.early.as_ref().is_some_and(|early| early.ask())
+    {
         return Some(Ok(Vec::new()));
     }
     Some(match name {

@@ -133,7 +133,8 @@ fn orders_say_the_same() {
                         continue;
                     }
                     let say = |batch: &str, gates: &str| {
-                        let env = [("QUORATE_BATCH", batch), ("QUORATE_GATES", gates), ("XDG_CACHE_HOME", &cache)];
+                        let env =
+                            [("QUORATE_BATCH", batch), ("QUORATE_GATES", gates), ("XDG_CACHE_HOME", &cache)];
                         perform(case, links.path(), &hosts, &env)
                     };
                     let one_by_one = say("off", "all");
@@ -142,8 +143,13 @@ fn orders_say_the_same() {
                         let diff = similar::TextDiff::from_lines(&one_by_one, &ahead);
                         let name = paths[case.file].file_stem().unwrap().to_string_lossy();
                         let mut failures = failures.lock().unwrap();
-                        write!(failures, "=== {name}: {}\n{}", case.title, diff.unified_diff().context_radius(2))
-                            .unwrap();
+                        write!(
+                            failures,
+                            "=== {name}: {}\n{}",
+                            case.title,
+                            diff.unified_diff().context_radius(2)
+                        )
+                        .unwrap();
                     }
                 }
             });
@@ -231,7 +237,8 @@ fn many_tasks_are_one_round_trip() {
     assert!(ahead <= connect + 2, "{ahead} round trips, {connect} for one task");
     assert!(streamed <= connect + 2, "{streamed} round trips, {connect} for one task");
     // a task that reads what another registers waits for it, and only for it
-    let reads = play.clone() + "  - debug: {msg: '{{ seen3.stat.exists }}'}\n  - stat: {path: '{{ seen3.stat.path }}'}\n";
+    let reads = play.clone()
+        + "  - debug: {msg: '{{ seen3.stat.exists }}'}\n  - stat: {path: '{{ seen3.stat.path }}'}\n";
     assert!(trips(&reads, "on") <= connect + 3);
 }
 
