@@ -10,6 +10,7 @@ pub mod plan;
 pub mod playbook;
 pub mod report;
 pub mod run;
+pub mod secrets;
 pub mod settings;
 pub mod vars;
 

@@ -148,8 +148,12 @@ impl quorate_inventory::Decrypt for Secrets {
     fn decrypt(&self, text: &[u8], path: &Path) -> Result<String, String> {
         let plain = quorate_vault::decrypt(&String::from_utf8_lossy(text), &self.0)
             .map_err(|e| format!("{e} ({})", path.display()))?;
-        String::from_utf8(plain.to_vec())
-            .map_err(|_| format!("{} is not text once decrypted", path.display()))
+        let text = String::from_utf8(plain.to_vec())
+            .map_err(|_| format!("{} is not text once decrypted", path.display()))?;
+        if let Ok(document) = quorate_yaml::parse(&text, quorate_value::FileId::default()) {
+            crate::secrets::keep_values(&document.root.to_value());
+        }
+        Ok(text)
     }
 }
 
@@ -389,13 +393,16 @@ fn password(ask: bool, file: Option<&Path>, prompt: &str) -> Result<Option<Str>,
     if let Some(path) = file {
         let secret = quorate_vault::read_password_file(path, "default", &quorate_vault::VaultSecrets::new())
             .map_err(|e| Cannot::start(e.to_string()))?;
-        return Ok(Some(Str::from(String::from_utf8_lossy(secret.expose()).into_owned()).secret()));
+        let text = String::from_utf8_lossy(secret.expose()).into_owned();
+        crate::secrets::keep_password(&text);
+        return Ok(Some(Str::from(text).secret()));
     }
     if !ask {
         return Ok(None);
     }
     let text =
         super::ask::password(prompt).map_err(|e| Cannot::start(format!("no password was given: {e}")))?;
+    crate::secrets::keep_password(&text);
     Ok(Some(Str::from(text).secret()))
 }
 
@@ -449,6 +456,7 @@ fn extra_vars(
     let mut all = Dict::new();
     for text in given {
         let text = text.trim();
+        let mut vaulted = false;
         let (source, name) = match text.strip_prefix('@') {
             Some(path) => {
                 let bytes = std::fs::read(path).map_err(|e| {
@@ -457,7 +465,8 @@ fn extra_vars(
                         crate::playbook::plain_io(&e)
                     ))
                 })?;
-                let bytes = if bytes.starts_with(b"$ANSIBLE_VAULT") {
+                vaulted = bytes.starts_with(b"$ANSIBLE_VAULT");
+                let bytes = if vaulted {
                     quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), vault)
                         .map_err(|e| Cannot::start(format!("{e}: {path}")))?
                         .to_vec()
@@ -502,9 +511,17 @@ fn extra_vars(
         let value = match quorate_value::from_json_str(&source) {
             Ok(value) => value.trusted(),
             Err(_) => {
-                let file = FileId::register(Path::new(&name), source.as_str().into());
+                // the plain text of a vault is never drawn in a diagnostic
+                let shown = if vaulted { "" } else { source.as_str() };
+                let file = FileId::register(Path::new(&name), shown.into());
                 quorate_yaml::parse(&source, file).map_err(|e| Cannot::start(e.report()))?.root.to_value()
             }
+        };
+        let value = if vaulted {
+            crate::secrets::keep_values(&value);
+            value.map_text(&|text| text.clone().secret())
+        } else {
+            value
         };
         match value {
             Value::Dict(entries) => all.update(&entries),
@@ -766,7 +783,7 @@ impl Recording {
     pub fn finish(&self, command: &str) -> Result<(), Cannot> {
         let Some(path) = &self.report else { return Ok(()) };
         let record = self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        std::fs::write(path, crate::report::html::page(&record, command))
+        std::fs::write(path, crate::secrets::scrub(&crate::report::html::page(&record, command)).as_bytes())
             .map_err(|e| Cannot::start(format!("error: cannot write {}: {e}", path.display())))
     }
 }

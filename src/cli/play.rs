@@ -325,6 +325,9 @@ fn ask_vars(play: &Play, ground: &Ground) -> Result<Dict, Cannot> {
             answer = default;
         }
         let text = Str::from(answer);
+        if prompt.private {
+            crate::secrets::keep_password(&text);
+        }
         let text = if prompt.private { text.secret() } else { text };
         answers.insert(name, Value::Str(if prompt.unsafe_text { text } else { text.trusted() }));
     }

@@ -48,6 +48,8 @@ pub struct Loader {
     host: Arc<dyn LoadHost>,
     paths: SearchPaths,
     files: Mutex<HashMap<PathBuf, Arc<Node>>>,
+    /// Which of them are vaults.
+    vaulted: Mutex<std::collections::HashSet<FileId>>,
     identities: Mutex<HashMap<String, u32>>,
     warnings: Mutex<Vec<Diag>>,
 }
@@ -91,6 +93,7 @@ impl Loader {
             host,
             paths,
             files: Mutex::default(),
+            vaulted: Mutex::default(),
             identities: Mutex::default(),
             warnings: Mutex::default(),
         }
@@ -120,6 +123,9 @@ impl Loader {
         let shown: Arc<str> = if vaulted { "".into() } else { text.as_str().into() };
         let full = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let file = FileId::register(&full, shown);
+        if vaulted {
+            self.vaulted.lock().expect("no panic while reading").insert(file);
+        }
         let document = quorate_yaml::parse(&text, file).map_err(|e| yaml_diag(&e))?;
         for warning in &document.warnings {
             let mut diag = Diag::warning("W0101", warning.to_string()).at(warning.span());
@@ -136,13 +142,23 @@ impl Loader {
     /// A file of variables: a mapping, or nothing at all.
     pub fn vars_file(&self, path: &Path) -> Loaded<Dict> {
         let node = self.yaml(path)?;
-        match node.to_value() {
+        match self.variables(&node) {
             Value::Null => Ok(Dict::new()),
             Value::Dict(entries) => Ok(Arc::unwrap_or_clone(entries)),
             _ => Err(Diag::error("E0103", format!("{} must hold a mapping of variables", path.display()))
                 .at(node.span)
                 .label(format!("found {}", node.describe()))),
         }
+    }
+
+    /// The values of a file of variables; all secret where the file is a vault.
+    fn variables(&self, node: &Node) -> Value {
+        let value = node.to_value();
+        if !self.vaulted.lock().expect("no panic while reading").contains(&node.span.file) {
+            return value;
+        }
+        crate::secrets::keep_values(&value);
+        value.map_text(&|text| text.clone().secret())
     }
 
     fn warn(&self, diag: Diag) {
@@ -746,7 +762,7 @@ impl Loader {
             return Ok(all);
         }
         match self.role_part(role, part, file)? {
-            Some((node, _)) => match node.to_value() {
+            Some((node, _)) => match self.variables(&node) {
                 Value::Null => Ok(Dict::new()),
                 Value::Dict(entries) => Ok(Arc::unwrap_or_clone(entries)),
                 _ => Err(Diag::error(

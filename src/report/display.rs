@@ -74,7 +74,7 @@ impl Look {
 
 /// Writes a line (or several) to standard output. A closed pipe is nobody's error.
 pub fn out(text: &str) {
-    let text = &*displayable(text);
+    let text = &*displayable(&crate::secrets::scrub(text)).into_owned();
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).ok();
     log(text);
@@ -138,7 +138,7 @@ fn colour(text: &str) -> Option<usize> {
 
 /// Writes a line (or several) to standard error.
 pub fn err(text: &str) {
-    let text = &*displayable(text);
+    let text = &*displayable(&crate::secrets::scrub(text)).into_owned();
     let mut stderr = std::io::stderr().lock();
     writeln!(stderr, "{text}").ok();
     log(text);

@@ -142,7 +142,8 @@ impl Recorder {
     fn line(&mut self, value: serde_json::Value) {
         if let Some(file) = &mut self.lines {
             // a full disk must not end a run on other people's hosts
-            if writeln!(file, "{value}").is_err() {
+            let value = value.to_string();
+            if writeln!(file, "{}", crate::secrets::scrub(&value)).is_err() {
                 self.lines = None;
             }
         }

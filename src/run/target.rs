@@ -78,6 +78,7 @@ pub fn resolve(
                 Value::Str(text) => text.secret(),
                 other => Str::from(str_of(&other)).secret(),
             })
+            .inspect(|text| crate::secrets::keep(text))
         })
     };
     let keyword = |kw: Kw| -> Result<Option<Value>, Problem> {

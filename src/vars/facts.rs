@@ -4,6 +4,7 @@
 
 use crate::settings::Settings;
 use quorate_value::{Dict, Str, Value, dict, from_json_str, to_json};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -59,13 +60,16 @@ impl FactCache {
 
     /// Keeps what is known of a host.
     pub(super) fn store(&self, host: &str, facts: &Dict) -> std::io::Result<()> {
-        std::fs::create_dir_all(&self.dir)?;
+        use std::os::unix::fs::DirBuilderExt as _;
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
         let tagged: Dict = facts.iter().map(|(key, value)| (key.clone(), tagged(value))).collect();
         let text = to_json(&Value::from(dict! {"__payload__" => to_json(&Value::dict(tagged))}));
         let path = self.file(host);
-        let fresh = self.dir.join(format!(".{}.{}", host.replace('/', "_"), std::process::id()));
-        std::fs::write(&fresh, text)?;
-        std::fs::rename(fresh, path)
+        // facts tell a lot about a host, and a name that can be guessed could be somebody's link by now
+        let mut fresh = tempfile::Builder::new().prefix(".quorate-").tempfile_in(&self.dir)?;
+        fresh.write_all(text.as_bytes())?;
+        fresh.persist(path).map_err(|e| e.error)?;
+        Ok(())
     }
 
     /// Forgets a host.

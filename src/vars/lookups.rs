@@ -78,6 +78,9 @@ fn read(scope: &TaskScope, path: &Path) -> Result<Str> {
         bytes
     };
     let text = Str::from(String::from_utf8_lossy(&bytes).into_owned());
+    if vaulted {
+        crate::secrets::keep(&text);
+    }
     Ok(if vaulted { text.secret() } else { text })
 }
 
@@ -280,7 +283,12 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         let regex =
             flag(call, "re", false) || parsed.get("re").and_then(Value::to_bool_loose).unwrap_or(false);
         let pattern = regex
-            .then(|| fancy_regex::Regex::new(&format!("^(?:{key})")).map_err(|e| failed(call, e.to_string())))
+            .then(|| match quorate_value::pattern::refused_by_python(&key) {
+                Some(why) => Err(failed(call, why)),
+                None => {
+                    fancy_regex::Regex::new(&format!("^(?:{key})")).map_err(|e| failed(call, e.to_string()))
+                }
+            })
             .transpose()?;
         let mut current = if kind == "properties" { section.clone() } else { String::new() };
         let mut values = Vec::new();

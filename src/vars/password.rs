@@ -31,7 +31,9 @@ pub(super) fn lookup(
 ) -> Result<Value> {
     let wish = wish(call, term)?;
     if wish.path == "/dev/null" {
-        return Ok(Value::Str(Str::from(draw(&wish)?).secret()));
+        let drawn = draw(&wish)?;
+        crate::secrets::keep_password(&drawn);
+        return Ok(Value::Str(Str::from(drawn).secret()));
     }
     let path = base.join(&wish.path);
     if !path.exists() {
@@ -39,6 +41,7 @@ pub(super) fn lookup(
     }
     let text = read(&path)?;
     let first = text.lines().next().unwrap_or("");
+    crate::secrets::keep_password(first.split(" salt=").next().unwrap_or(first));
     Ok(Value::Str(Str::new(first.split(" salt=").next().unwrap_or(first)).secret()))
 }
 

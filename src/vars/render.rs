@@ -53,6 +53,7 @@ impl World for Controller<'_> {
             .map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
         let text = String::from_utf8(plain.to_vec())
             .map_err(|_| Error::new(Kind::Vault, "the vaulted value is not text"))?;
+        crate::secrets::keep(&text);
         Ok(Str::from(text).secret())
     }
 
@@ -78,7 +79,9 @@ impl World for Controller<'_> {
         secrets.push(vault_id.unwrap_or("default"), secret);
         let plain =
             quorate_vault::decrypt(vaulted, &secrets).map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
-        Ok(Str::from(String::from_utf8_lossy(&plain).into_owned()).secret())
+        let text = String::from_utf8_lossy(&plain).into_owned();
+        crate::secrets::keep(&text);
+        Ok(Str::from(text).secret())
     }
 
     fn files(&self) -> Option<&dyn Files> {

@@ -130,6 +130,9 @@ impl Match {
 impl Regex {
     /// Compiles a pattern as `re.compile(pattern, flags)`.
     pub fn new(pattern: &str, flags: Flags) -> Result<Regex, String> {
+        if let Some(why) = quorate_value::pattern::refused_by_python(pattern) {
+            return Err(format!("{pattern} is no regular expression: {why}"));
+        }
         let translated = translate::translate(pattern, flags);
         fancy_regex::RegexBuilder::new(&translated)
             .backtrack_limit(10_000_000)

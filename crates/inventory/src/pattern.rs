@@ -342,6 +342,9 @@ enum Glob {
 impl Matcher {
     fn new(pattern: &str) -> Result<Matcher, String> {
         if let Some(expression) = pattern.strip_prefix('~') {
+            if let Some(why) = quorate_value::pattern::refused_by_python(expression) {
+                return Err(why);
+            }
             let anchored = format!("\\A(?:{expression})");
             let regex = fancy_regex::Regex::new(&anchored).map_err(|error| error.to_string())?;
             return Ok(Matcher::Regex(Box::new(regex)));

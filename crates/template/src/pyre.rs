@@ -94,6 +94,9 @@ pub(crate) fn compile(pattern: &str, flags: Flags, anchored: bool, text: &str) -
 fn translate(pattern: &str, newline: bool, out: &mut String) -> Result<()> {
     let chars: Vec<char> = pattern.chars().collect();
     check(&chars)?;
+    if let Some(why) = quorate_value::pattern::refused_by_python(pattern) {
+        return Err(Error::runtime(why));
+    }
     let mut at = 0;
     let multiline = pattern.starts_with("(?") && pattern[..pattern.find(')').unwrap_or(0)].contains('m');
     while let Some(&c) = chars.get(at) {

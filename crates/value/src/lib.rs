@@ -10,6 +10,7 @@
 
 mod dict;
 mod json;
+pub mod pattern;
 mod python;
 pub mod raw;
 mod span;

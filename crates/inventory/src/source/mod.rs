@@ -181,6 +181,7 @@ impl Loader {
         let patterns: Vec<_> = options
             .ignored_patterns
             .iter()
+            .filter(|pattern| quorate_value::pattern::refused_by_python(pattern).is_none())
             .filter_map(|pattern| fancy_regex::Regex::new(pattern).ok())
             .collect();
         names.retain(|name| {
