@@ -8,6 +8,7 @@
 //!
 //! Not here: unknown modules, keywords and roles (the loader refuses them).
 
+use crate::run::guard::cluster::VARIABLES;
 use super::common::Ground;
 use crate::diag::Diag;
 use crate::plan::{Node, TagFilter};
@@ -209,7 +210,7 @@ impl<'a> World<'a> {
 
     /// Whether a name stands anywhere as a word.
     fn reads(&self, name: &str) -> bool {
-        self.near.words.contains(name) || self.far().words.contains(name)
+        VARIABLES.contains(&name) || self.near.words.contains(name) || self.far().words.contains(name)
     }
 
     /// Every word there is.

@@ -17,6 +17,23 @@ use quorate_value::{Str, Value, str_of};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// The variables that the guard and the modules of ours read by themselves, whether or not a playbook names them.
+pub(crate) const VARIABLES: &[&str] = &[
+    "etcd_address",
+    "etcd_allow_degraded",
+    "etcd_allow_outage",
+    "etcd_allow_shrink",
+    "etcd_cluster",
+    "etcd_data",
+    "etcd_operator",
+    "etcd_peer_port",
+    "etcd_port",
+    "etcd_seq",
+    "etcd_tls",
+    "etcd_unit",
+    "pki_dir",
+];
+
 /// What scopes of other hosts are made from.
 #[derive(Clone)]
 pub(crate) struct Ground {
@@ -121,7 +138,9 @@ fn member(scope: &TaskScope, cluster: &str, host: &str) -> (i64, SpecMember) {
             .filter(|port| *port > 0)
             .unwrap_or(otherwise)
     };
-    let endpoint = |port| Endpoint::new(Scheme::Https, &address, port);
+    let tls = value(scope, "etcd_tls").and_then(|value| value.to_bool_loose()).unwrap_or(true);
+    let scheme = if tls { Scheme::Https } else { Scheme::Http };
+    let endpoint = |port| Endpoint::new(scheme, &address, port);
     let seq = text(scope, "etcd_seq");
     let order = seq.as_ref().and_then(|seq| seq.parse().ok()).unwrap_or(i64::MAX);
     let member = SpecMember {

@@ -132,3 +132,19 @@ fn a_registered_result_is_no_unit() {
         ground(dir.path(), "all: { hosts: { a: { etcd_cluster: x, etcd_unit: { changed: true } } } }", &[]);
     assert_eq!(Cluster::of(&ground, "a").unwrap().unit, "etcd");
 }
+
+#[test]
+fn without_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let inventory = "
+etcd:
+  hosts: { 10.0.0.1: { etcd_seq: 1 }, 10.0.0.2: { etcd_seq: 2, etcd_tls: 'yes' } }
+  vars: { etcd_cluster: plain, etcd_tls: false }
+";
+    let ground = ground(dir.path(), inventory, &[]);
+    assert_eq!(
+        told(&Cluster::of(&ground, "10.0.0.1").unwrap()),
+        "10.0.0.1 plain-1 http://10.0.0.1:2379 http://10.0.0.1:2380\n\
+         10.0.0.2 plain-2 https://10.0.0.2:2379 https://10.0.0.2:2380"
+    );
+}

@@ -59,7 +59,9 @@ pub(crate) struct Reach {
 impl Reach {
     /// Ways to a cluster.
     pub(crate) fn new(ground: &Ground, cluster: &Cluster, through: Option<Through>) -> Self {
-        let (identity, trouble) = identity(&cluster.pki);
+        let tls = |member: &quorate_etcd::observe::SpecMember| member.client.scheme() == Scheme::Https;
+        let plain = !cluster.spec.members.is_empty() && !cluster.spec.members.iter().any(tls);
+        let (identity, trouble) = if plain { (None, None) } else { identity(&cluster.pki) };
         let starts = through.as_ref().map(|through| through.start.clone());
         Reach {
             spec: cluster.spec.clone(),
