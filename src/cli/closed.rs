@@ -8,11 +8,11 @@
 //!
 //! Not here: unknown modules, keywords and roles (the loader refuses them).
 
-use crate::run::guard::cluster::VARIABLES;
 use super::common::Ground;
 use crate::diag::Diag;
 use crate::plan::{Node, TagFilter};
 use crate::playbook::{Entry, Play};
+use crate::run::guard::cluster::VARIABLES;
 use crate::run::{Playbook, Run, Runner};
 use crate::vars::{PlayVars, collect_roles};
 use quorate_inventory::split_pattern;
