@@ -6,6 +6,8 @@
 pub mod cli;
 pub mod connect;
 pub mod diag;
+pub mod forecast;
+pub mod journal;
 pub mod plan;
 pub mod playbook;
 pub mod report;

@@ -110,6 +110,12 @@ pub struct Shape {
     /// Write what happens as JSON lines
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub events: Option<PathBuf>,
+    /// Line by line, as where nobody watches: for screen readers and logs
+    #[arg(long, help_heading = "Output")]
+    pub plain: bool,
+    /// No colours
+    #[arg(long, help_heading = "Output")]
+    pub no_color: bool,
     /// Ansible's manners: what is probably a slip passes with a warning
     #[arg(long, help_heading = "Safety")]
     pub lenient: bool,
@@ -338,7 +344,10 @@ pub fn ground(
         connection,
     };
     let vault = Arc::try_unwrap(vault).unwrap_or_else(|shared| (*shared).clone());
-    let look = display::Look::detect(settings.flag("ANSIBLE_NOCOLOR"), settings.flag("ANSIBLE_FORCE_COLOR"));
+    let look = display::Look::detect(
+        shape.no_color || settings.flag("ANSIBLE_NOCOLOR"),
+        settings.flag("ANSIBLE_FORCE_COLOR"),
+    );
     let manner = Manner {
         verbosity,
         log_verbosity: settings.number("LOG_VERBOSITY").unwrap_or(0).clamp(0, 9) as u8,
@@ -664,6 +673,26 @@ pub fn start(ground: &Ground) -> Arc<Run> {
     }
 }
 
+/// Shows a run as it happens on the terminal that watches it, where one does and nothing else is asked for.
+pub fn watch(ground: &Ground, run: &Run, shape: &Shape, ansible: bool) {
+    use std::io::IsTerminal as _;
+    let settings = &ground.shared.settings;
+    let asked = stdout_callback(ground) == "live";
+    let chosen = settings.source("DEFAULT_STDOUT_CALLBACK") != &crate::settings::Source::Default;
+    let dumb = crate::environment("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let plain = shape.plain || dumb || ground.manner.verbosity > 0 || !std::io::stdout().is_terminal();
+    if plain || (!asked && (ansible || chosen)) {
+        return;
+    }
+    let running = Arc::new(crate::report::Running::default());
+    run.running.set(running.clone()).ok();
+    let id = run.journal.get().map(|journal| journal.id.clone());
+    let diffs = ground.shared.options.diff;
+    let mut live = crate::report::Live::new(ground.look, ground.manner, diffs, id, running);
+    *run.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+        Box::new(move |event: Event| live.event(&event));
+}
+
 /// The name of the stdout callback, without its collection.
 fn stdout_callback(ground: &Ground) -> &str {
     let name = ground.shared.settings.text("DEFAULT_STDOUT_CALLBACK");
@@ -714,6 +743,12 @@ fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
         guard: Guard::default(),
         interrupted: AtomicU8::new(0),
         clock: std::sync::OnceLock::new(),
+        running: std::sync::OnceLock::new(),
+        journal: std::sync::OnceLock::new(),
+        resume: std::sync::OnceLock::new(),
+        forecast: std::sync::OnceLock::new(),
+        promise: std::sync::OnceLock::new(),
+        switches: crate::run::actions::switch::Switches::default(),
         events: Mutex::new(reader),
     })
 }
@@ -844,10 +879,16 @@ pub fn watch_interrupts(run: &Arc<Run>) {
                 } else if before == 0 {
                     display::err("\nfinishing what is in flight (Ctrl-C again stops at once)");
                     continue;
+                } else if let Some(journal) = run.journal.get() {
+                    display::err(&format!("\nstopped; `quorate play --resume {}` goes on", journal.id));
                 } else {
                     display::err("\nstopped; running the same command again continues");
                 }
+                display::region(Vec::new());
                 crate::run::end_now();
+                if let Some(journal) = run.journal.get() {
+                    journal.end(super::status::INTERRUPTED, true, &crate::report::Recap::default());
+                }
                 // a process may have been on its way: once more
                 for _ in 0..2 {
                     end_children();

@@ -105,6 +105,7 @@ pub(super) const HELP: &str =
   quorate doc [NAME]            the reference of what is built in    ansible-doc
   quorate config                settings, and who said so            ansible-config
   quorate plan PLAYBOOK…        what `play` would change, with differences; changes nothing
+  quorate history               runs of the past: all, one, two side by side; `play --resume RUN` goes on
   quorate graph PLAYBOOK        what comes before what, and why
   quorate explain VAR|HOST|TASK where a value comes from, and why a task waits
   quorate lab up|ssh|down|…     boot the hosts of an inventory as real machines on this computer
@@ -122,6 +123,7 @@ pub(super) const COMMANDS: &[&str] = &[
     "config",
     "plan",
     "graph",
+    "history",
     "explain",
     "lab",
     "help",

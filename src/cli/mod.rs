@@ -9,6 +9,7 @@ mod doc;
 mod explain;
 mod graph;
 mod help;
+mod history;
 pub mod inventory;
 pub mod lab;
 mod plan;
@@ -35,6 +36,10 @@ pub mod status {
     pub const USAGE: u8 = 5;
     /// Refused by a guard.
     pub const REFUSED: u8 = 6;
+    /// The plan is out of date, or somebody else holds the lock.
+    pub const OUT_OF_DATE: u8 = 7;
+    /// Failed, and rolled back.
+    pub const ROLLED_BACK: u8 = 8;
     /// Changes are pending (`plan --exit-code`).
     pub const CHANGES_PENDING: u8 = 10;
     /// Interrupted.
@@ -106,6 +111,7 @@ fn command(words: &[String]) -> u8 {
         Some("explain") => explain::main(rest),
         Some("plan") => plan::main(rest),
         Some("graph") => graph::main(rest),
+        Some("history") => history::main(rest),
         Some("lab") => lab::main(rest),
         Some("help") => help::main(rest),
         Some("-h" | "--help") => help::main(&[]),
@@ -159,6 +165,7 @@ fn commands() -> Vec<(&'static str, clap::Command)> {
         ("config", config::command()),
         ("plan", plan::command()),
         ("graph", graph::command()),
+        ("history", history::command()),
         ("explain", explain::command()),
         ("lab", lab::command()),
     ];

@@ -5,14 +5,17 @@
 //!
 //! **Invariant:** the hosts are read in check mode, by the same modules that would change them.
 
-use super::common::{self, Cannot, Shape};
+mod shell;
+
+use super::common::{self, Cannot, Ground, Shape};
 use super::status;
+use crate::forecast::{Call, Forecast, Item, Plan};
 use crate::plan::TagFilter;
 use crate::report::record::{Cell, RunRecord, TaskRecord};
 use crate::report::{Status, display};
 use crate::run::{Playbook, Runner};
 use clap::Parser;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Read the hosts, and show what `play` would change on them.
@@ -20,7 +23,7 @@ use std::sync::Arc;
 #[command(
     name = "quorate plan",
     disable_version_flag = true,
-    after_help = "Examples:\n  quorate plan playbooks/etcd.yml -t etcd_conf\n  quorate plan playbooks/etcd.yml -e etcd_init=existing --exit-code"
+    after_help = "Examples:\n  quorate plan playbooks/etcd.yml -t etcd_conf\n  quorate plan playbooks/etcd.yml -e etcd_init=existing --exit-code\n  quorate plan playbooks/etcd.yml --out plan.json && quorate play --plan plan.json\n  quorate plan playbooks/etcd.yml -l 10.10.10.11 --as-shell"
 )]
 struct Args {
     /// Playbooks, one after another
@@ -38,6 +41,12 @@ struct Args {
     /// No differences, only what changes
     #[arg(long)]
     brief: bool,
+    /// Save the plan: `quorate play --plan FILE` does what it says, and nothing else
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// In place of the plan, shell commands for each host that come to the same: for the night when only ssh is left
+    #[arg(long, conflicts_with_all = ["out", "exit_code"])]
+    as_shell: bool,
     #[command(flatten)]
     shape: Shape,
 }
@@ -83,14 +92,58 @@ fn plan(args: &Args) -> Result<u8, Cannot> {
         &shape,
         false,
     )?;
-    let runtime = common::runtime()?;
     let filter = TagFilter::new(&args.tags, &args.skip_tags);
-    let (record, failed) = runtime.block_on(async {
-        let run = common::start_silent(&ground);
-        let recording = common::collect(&run, &shape)?;
+    let (recording, forecast, failed) = look(&ground, &books, filter, None, &shape, colour)?;
+    recording.finish(&format!("quorate plan {}{}", args.playbooks.join(" "), shape.shown()))?;
+    let record = recording.record();
+    let items = forecast.items();
+    if args.as_shell {
+        display::out(shell::script(&items).trim_end());
+        return Ok(failed);
+    }
+    let (text, changes) = show(&record, args.brief);
+    display::out(text.trim_end());
+    let quorum: Vec<String> = forecast.clusters().iter().flat_map(crate::forecast::quorum).collect();
+    if !quorum.is_empty() {
+        display::out(&format!("\n{}", quorum.join("\n")));
+    }
+    if let Some(path) = &args.out {
+        if failed != 0 {
+            return Err(Cannot {
+                text: format!("what would fail is no plan: {} was not written", path.display()),
+                status: failed,
+            });
+        }
+        save(args, &ground, items, path)?;
+        display::out(&format!(
+            "\nplan saved; `quorate play --plan {}` does this, and nothing else",
+            path.display()
+        ));
+    }
+    Ok(match failed {
+        0 if changes > 0 && args.exit_code => status::CHANGES_PENDING,
+        code => code,
+    })
+}
+
+/// Looks at the hosts in check mode, and collects what would be done.
+pub(super) fn look(
+    ground: &Ground,
+    books: &[Playbook],
+    filter: TagFilter,
+    start_at: Option<String>,
+    shape: &Shape,
+    colour: bool,
+) -> Result<(common::Recording, Arc<Forecast>, u8), Cannot> {
+    let runtime = common::runtime()?;
+    let found = runtime.block_on(async {
+        let run = common::start_silent(ground);
+        let recording = common::collect(&run, shape)?;
+        let forecast = Arc::new(Forecast::default());
+        run.forecast.set(forecast.clone()).ok();
         common::watch_interrupts(&run);
-        let mut runner = Runner::new(run.clone(), filter, ground.limit.clone(), None);
-        for book in &books {
+        let mut runner = Runner::new(run.clone(), filter, ground.limit.clone(), start_at);
+        for book in books {
             runner.playbook(book).await.map_err(|diag| Cannot::start(diag.render(colour)))?;
             if runner.status() != 0 || run.is_interrupted() {
                 break;
@@ -98,22 +151,43 @@ fn plan(args: &Args) -> Result<u8, Cannot> {
         }
         runner.finish();
         run.pool.close().await;
-        recording.finish(&format!("quorate plan {}{}", args.playbooks.join(" "), shape.shown()))?;
         if run.is_interrupted() {
             return Err(Cannot {
                 text: "interrupted; nothing was changed".into(),
                 status: status::INTERRUPTED,
             });
         }
-        Ok((recording.record(), runner.status()))
-    })?;
+        Ok((recording, forecast, runner.status()))
+    });
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-    let (text, changes) = show(&record, args.brief);
-    display::out(text.trim_end());
-    Ok(match failed {
-        0 if changes > 0 && args.exit_code => status::CHANGES_PENDING,
-        code => code,
-    })
+    found
+}
+
+/// Writes the plan, for the user's eyes only.
+fn save(args: &Args, ground: &Ground, items: Vec<(Item, Vec<Call>)>, path: &Path) -> Result<(), Cannot> {
+    use std::io::Write as _;
+    let cannot =
+        |e: &dyn std::fmt::Display| Cannot::start(format!("error: cannot write {}: {e}", path.display()));
+    let shape = &args.shape;
+    let asked = super::play::resume::asked(&args.playbooks, &args.tags, &args.skip_tags, None, shape)
+        .map_err(|e| cannot(&e))?;
+    let at =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let plan = Plan {
+        version: crate::forecast::VERSION,
+        quorate: env!("CARGO_PKG_VERSION").to_owned(),
+        at,
+        asked,
+        inputs: super::play::resume::inputs(ground, shape).all().into_iter().collect(),
+        items: items.into_iter().map(|(item, _)| item).collect(),
+    };
+    let text = serde_json::to_string_pretty(&plan).map_err(|e| cannot(&e))?;
+    // in place at once, with the permissions it keeps: what stood there is not written through
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(|e| cannot(&e))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(|e| cannot(&e))?;
+    file.persist(path).map_err(|e| cannot(&e.error))?;
+    Ok(())
 }
 
 /// The plan as text, and how many changes it holds.

@@ -1,5 +1,7 @@
 //! `quorate play` and `ansible-playbook`: runs playbooks.
 
+pub(super) mod resume;
+
 use super::common::{self, Cannot, Ground, Shape};
 use super::status;
 use crate::plan::{Node, TagFilter};
@@ -21,7 +23,7 @@ use std::sync::Arc;
 )]
 struct Args {
     /// Playbooks, run one after another
-    #[arg(required_unless_present = "version", value_name = "PLAYBOOK")]
+    #[arg(required_unless_present_any = ["version", "resume", "plan"], value_name = "PLAYBOOK")]
     playbooks: Vec<String>,
     /// Only tasks with these tags. Repeatable
     #[arg(short, long, value_name = "TAGS", help_heading = "Tasks")]
@@ -50,6 +52,20 @@ struct Args {
     /// Run handlers even if a task failed
     #[arg(long, help_heading = "Run")]
     force_handlers: bool,
+    /// Go on where a run was stopped: its name (quorate history), or `last`. What it was asked for need not be said
+    /// again, except for -e
+    #[arg(long, value_name = "RUN", help_heading = "Run")]
+    resume: Option<String>,
+    /// With --resume: from the start, though the playbook may have changed since
+    #[arg(long, requires = "resume", help_heading = "Run")]
+    start_over: bool,
+    /// Do what this plan says (quorate plan --out), and nothing else: where the files or the hosts have changed since,
+    /// it ends with status 7
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "check"], help_heading = "Run")]
+    plan: Option<PathBuf>,
+    /// Keep no record of this run: there is nothing to go on with, should it be stopped
+    #[arg(long, help_heading = "Run")]
+    no_journal: bool,
     /// Print the version
     #[arg(long)]
     version: bool,
@@ -65,7 +81,7 @@ pub(super) fn command() -> clap::Command {
 /// Runs the command; gives its exit status.
 pub fn main(args: &[String], ansible: bool) -> u8 {
     let name = if ansible { "ansible-playbook" } else { "quorate play" };
-    let args = match super::parsed::<Args>(name, args, ansible) {
+    let mut args = match super::parsed::<Args>(name, args, ansible) {
         Ok(args) => args,
         Err(status) => return status,
     };
@@ -73,7 +89,9 @@ pub fn main(args: &[String], ansible: bool) -> u8 {
         display::out(&super::version(name));
         return status::DONE;
     }
-    match play(&args, ansible) {
+    let past = args.resume.clone().map(|run| resume::take_up(&mut args, &run)).transpose();
+    let made = args.plan.clone().map(|path| resume::plan_of(&mut args, &path)).transpose();
+    match past.and_then(|past| made.and_then(|made| play(&args, past, made, ansible))) {
         Ok(code) => code,
         Err(cannot) => {
             display::err(cannot.text.strip_suffix('\n').unwrap_or(&cannot.text));
@@ -82,7 +100,12 @@ pub fn main(args: &[String], ansible: bool) -> u8 {
     }
 }
 
-fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
+fn play(
+    args: &Args,
+    past: Option<crate::journal::Past>,
+    made: Option<crate::forecast::Plan>,
+    ansible: bool,
+) -> Result<u8, Cannot> {
     let first = locate(&args.playbooks[0])?;
     for name in &args.playbooks {
         let path = locate(name)?;
@@ -149,9 +172,22 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
     if args.list_hosts || args.list_tasks || args.list_tags {
         return list(args, &ground, &books, &filter);
     }
+    if let Some(made) = &made {
+        resume::still(args, made, &books, filter.clone())?;
+    }
     let runtime = common::runtime()?;
     let code = runtime.block_on(async {
         let run = common::start(&ground);
+        if let Some(made) = &made {
+            run.promise.set(crate::forecast::Promise::of(made)).ok();
+        }
+        if args.shape.check && !ground.shared.options.ansible_manners {
+            run.forecast.set(Arc::default()).ok();
+        }
+        resume::keep(args, past.as_ref(), &ground, &run);
+        if !args.step {
+            common::watch(&ground, &run, &args.shape, ansible);
+        }
         let recording = common::record(&run, &args.shape)?;
         common::watch_interrupts(&run);
         let mut runner = Runner::new(run.clone(), filter, ground.limit.clone(), args.start_at_task.clone());
@@ -164,6 +200,7 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
             }
             if let Err(diag) = runner.playbook(book).await {
                 let text = if ansible { ansible_error(&diag) } else { diag.render(ground.look.colour) };
+                display::region(Vec::new());
                 display::err(&text);
                 code = if ansible { 1 } else { status::CANNOT_START };
                 break;
@@ -180,18 +217,31 @@ fn play(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         if let Some(recording) = &recording {
             recording.finish(&command_line(args))?;
         }
-        if run.is_interrupted() {
-            return Ok(status::INTERRUPTED);
-        }
         let refused = run.guard.refused();
-        Ok(match (code, runner.status()) {
+        let code = match (code, runner.status()) {
+            _ if run.promise.get().is_some_and(|promise| !promise.broken().is_empty()) => status::OUT_OF_DATE,
+            _ if run.is_interrupted() => status::INTERRUPTED,
+            (0, 2 | 4) if !ansible && switched(&run) => status::ROLLED_BACK,
             (0, 2) if refused && !ansible => status::REFUSED,
             (0, code) => code,
             (code, _) => code,
-        })
+        };
+        resume::end(&run, code, &runner.recap, ansible);
+        Ok(code)
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     code
+}
+
+/// Whether `rollback_after` has put something back, or will: nobody confirmed it.
+fn switched(run: &crate::run::Run) -> bool {
+    let open = run.switches.open();
+    for (host, seconds) in &open {
+        display::err(&format!(
+            "{host} was not confirmed: what the block with `rollback_after` changed is put back by the host itself within {seconds} s"
+        ));
+    }
+    run.switches.rolled_back() || !open.is_empty()
 }
 
 /// What is certainly a slip is refused before any host is touched; Ansible's manners are a warning.

@@ -931,8 +931,9 @@ impl Loader {
     }
 
     fn block(&self, node: &Node, around: &Around) -> Loaded<Block> {
-        const KEYS: [&str; 28] = [
+        const KEYS: [&str; 29] = [
             "block",
+            "rollback_after",
             "rescue",
             "always",
             "name",
@@ -972,6 +973,7 @@ impl Loader {
         };
         let mapping = node.as_mapping().expect("the caller looked");
         let mut lists = Vec::new();
+        let mut rollback = None;
         for (key, entry) in mapping.iter() {
             let Some(key) = key.as_str() else {
                 return Err(Diag::error("E0107", "a key of a block must be text").at(entry.key.span));
@@ -980,6 +982,7 @@ impl Loader {
                 "block" | "rescue" | "always" => lists.push((key, &entry.value)),
                 "name" => block.name = text_of(&entry.value)?,
                 "vars" => block.vars = Arc::new(vars_of(&entry.value)?),
+                "rollback_after" => rollback = Some((entry.value.to_value(), entry.key.span)),
                 other => {
                     if !read_keyword(&mut block.keywords, other, &entry.value)? {
                         return Err(unknown_key(other, "a Block", &entry.key, &KEYS));
@@ -999,6 +1002,9 @@ impl Loader {
                 "rescue" => block.rescue = entries,
                 _ => block.always = entries,
             }
+        }
+        if let Some((after, span)) = rollback {
+            switched(&mut block, &after, span);
         }
         Ok(block)
     }
@@ -1428,6 +1434,32 @@ fn task_keys() -> Vec<&'static str> {
     ];
     keys.extend(Kw::ALL.iter().map(|(_, name)| *name));
     keys
+}
+
+/// `rollback_after`: the block arms a switch first, and confirms over a fresh connection last, handlers included; what
+/// fails in between rolls back before anything else is done about it.
+fn switched(block: &mut Block, after: &Value, span: Span) {
+    let entry = |name: &str, module: &str, args: Dict| {
+        let mut task = Task::plain(name, module, args, span);
+        // whatever tags are asked for: without it nothing is safe
+        task.keywords.tags.push(Str::new("always"));
+        Entry::Task(Arc::new(task))
+    };
+    let switch = |name: &str, args: Dict| entry(name, "quorate_switch", args);
+    let after = after.clone();
+    block
+        .body
+        .insert(0, switch("Arm the rollback", quorate_value::dict! {"state" => "armed", "after" => after}));
+    block.body.push(entry(
+        "",
+        "ansible.builtin.meta",
+        quorate_value::dict! {"_raw_params" => "flush_handlers"},
+    ));
+    block.body.push(switch("Confirm over a fresh connection", quorate_value::dict! {"state" => "confirmed"}));
+    let fails = block.rescue.is_empty();
+    block
+        .rescue
+        .insert(0, switch("Roll back", quorate_value::dict! {"state" => "rolled_back", "fails" => fails}));
 }
 
 fn unknown_key(key: &str, of: &str, node: &Node, known: &[&str]) -> Diag {

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::{Mutex, OnceLock};
 
 /// Text attributes, by what they mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tone {
     /// Plain.
     Plain,
@@ -72,18 +72,106 @@ impl Look {
     }
 }
 
+/// What is drawn below the lines that scroll.
+#[derive(Default)]
+struct Region {
+    /// As wanted.
+    lines: Vec<String>,
+    /// As it stands on the screen.
+    drawn: Vec<String>,
+    /// Somebody is being asked something: nothing is drawn over it.
+    asking: bool,
+}
+
+static REGION: Mutex<Region> = Mutex::new(Region { lines: Vec::new(), drawn: Vec::new(), asking: false });
+
+fn the_region() -> std::sync::MutexGuard<'static, Region> {
+    REGION.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Takes the region off the screen, whatever width it has now: the text that does so.
+pub(super) fn erased(drawn: &[String], columns: usize) -> String {
+    use unicode_width::UnicodeWidthStr as _;
+    if drawn.is_empty() {
+        return String::new();
+    }
+    let rows: usize = drawn.iter().map(|line| line.width().div_ceil(columns.max(1)).max(1)).sum();
+    if rows > 1 { format!("\x1b[{}A\r\x1b[J", rows - 1) } else { "\r\x1b[J".to_owned() }
+}
+
+/// Draws these lines below everything that is printed, until others are given; none take it away.
+pub fn region(lines: Vec<String>) {
+    let mut region = the_region();
+    region.lines = lines;
+    if region.asking || (region.lines.is_empty() && region.drawn.is_empty()) {
+        return;
+    }
+    // in one piece, so that nothing flickers
+    let mut text = String::from("\x1b[?2026h");
+    text.push_str(&erased(&region.drawn, size().0));
+    text.push_str(&region.lines.join("\n"));
+    text.push_str("\x1b[?2026l");
+    region.drawn = region.lines.clone();
+    let mut stdout = std::io::stdout().lock();
+    write!(stdout, "{text}").and_then(|()| stdout.flush()).ok();
+}
+
+/// Columns and rows of the terminal.
+pub fn size() -> (usize, usize) {
+    rustix::termios::tcgetwinsize(std::io::stdout())
+        .ok()
+        .filter(|size| size.ws_col > 0)
+        .map_or((80, 24), |size| (usize::from(size.ws_col), usize::from(size.ws_row).max(2)))
+}
+
+/// Whether signs outside of ASCII can be shown.
+pub fn unicode() -> bool {
+    ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| crate::environment(name).filter(|value| !value.is_empty()))
+        .is_some_and(|value| {
+            let value = value.to_lowercase();
+            value.contains("utf-8") || value.contains("utf8")
+        })
+}
+
+/// Prints where a region may be drawn: it gives way, and comes back below.
+fn around(print: impl FnOnce()) {
+    let mut region = the_region();
+    let drawn = std::mem::take(&mut region.drawn);
+    let there = !drawn.is_empty();
+    if there {
+        let mut stdout = std::io::stdout().lock();
+        write!(stdout, "\x1b[?2026h{}", erased(&drawn, size().0)).ok();
+        // what follows may go to the other stream
+        stdout.flush().ok();
+    }
+    print();
+    region.asking = false;
+    if there {
+        let mut stdout = std::io::stdout().lock();
+        write!(stdout, "{}\x1b[?2026l", drawn.join("\n")).and_then(|()| stdout.flush()).ok();
+        region.drawn = drawn;
+    }
+}
+
 /// Writes a line (or several) to standard output. A closed pipe is nobody's error.
 pub fn out(text: &str) {
     let text = &*displayable(&crate::secrets::scrub(text)).into_owned();
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).ok();
+    around(|| {
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{text}").and_then(|()| stdout.flush()).ok();
+    });
     log(text);
 }
 
 /// Writes a question, and stays on its line.
 pub fn prompt(text: &str) {
+    let mut region = the_region();
+    let drawn = std::mem::take(&mut region.drawn);
+    region.asking = true;
     let mut stdout = std::io::stdout().lock();
-    write!(stdout, "{text}").and_then(|()| stdout.flush()).ok();
+    write!(stdout, "{}{text}", erased(&drawn, size().0)).and_then(|()| stdout.flush()).ok();
 }
 
 /// Bytes that are no text are question marks for people.
@@ -139,8 +227,10 @@ fn colour(text: &str) -> Option<usize> {
 /// Writes a line (or several) to standard error.
 pub fn err(text: &str) {
     let text = &*displayable(&crate::secrets::scrub(text)).into_owned();
-    let mut stderr = std::io::stderr().lock();
-    writeln!(stderr, "{text}").ok();
+    around(|| {
+        let mut stderr = std::io::stderr().lock();
+        writeln!(stderr, "{text}").ok();
+    });
     log(text);
 }
 

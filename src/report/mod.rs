@@ -8,10 +8,12 @@ mod ansible;
 pub mod diff;
 pub mod display;
 pub mod html;
+pub mod live;
 mod minimal;
 pub mod record;
 
 pub use ansible::{Ansible, Manner, origin};
+pub use live::{Live, Running};
 pub use minimal::Minimal;
 
 use crate::plan::Step;

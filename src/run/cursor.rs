@@ -55,6 +55,8 @@ pub(super) struct Cursor {
     pub(super) rescuing: VecDeque<(Value, Value)>,
     /// Steps on their way behind the one at hand, in order.
     pub(super) ahead: VecDeque<Waiting>,
+    /// What is being done, as the journal calls it, and since when.
+    pub(super) work: Option<Work>,
 }
 
 /// A step that waits for its turn.
@@ -64,6 +66,15 @@ pub(super) struct Waiting {
     pub(super) step: Arc<Step>,
     /// Tells it that its turn has come; dropped, that it never will.
     pub(super) turn: tokio::sync::oneshot::Sender<()>,
+}
+
+/// A step that runs on a host.
+#[derive(Debug, Clone)]
+pub(super) struct Work {
+    pub(super) key: crate::journal::Key,
+    pub(super) began: std::time::Instant,
+    /// Its result stands from an earlier run.
+    pub(super) stood: bool,
 }
 
 /// What a failure means for a host.
@@ -92,6 +103,7 @@ impl Cursor {
             roles_begun: HashSet::new(),
             rescuing: VecDeque::new(),
             ahead: VecDeque::new(),
+            work: None,
         }
     }
 
@@ -115,15 +127,19 @@ impl Cursor {
         self.at = find(program, self.at, &Node::Always(block));
     }
 
-    pub(super) fn meet_always(&mut self, block: BlockId) {
+    /// On to `always`; whether a rescue has just gone well.
+    pub(super) fn meet_always(&mut self, block: BlockId) -> bool {
+        let mut rescued = false;
         if let Some(inside) = self.inside.iter_mut().rev().find(|inside| inside.block == block) {
             if inside.section == Section::Rescue {
                 // the rescue went well
                 self.rescuing.pop_back();
+                rescued = true;
             }
             inside.section = Section::Always;
         }
         self.at += 1;
+        rescued
     }
 
     /// The block ends; a failure that waited for its `always` goes on.

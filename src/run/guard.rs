@@ -206,6 +206,12 @@ impl Guard {
         if matches!(deed.subject, recognise::Subject::Path(_)) && !case.answers().await {
             return Ok(None);
         }
+        let waits = |what| {
+            if let Some(running) = call.run.running.get() {
+                running.waits(call.step.id, call.host, what);
+            }
+        };
+        waits(Some("guard"));
         let turn = case.turn().await?;
         let refused = |refusal| {
             self.refused.store(true, Ordering::Relaxed);
@@ -218,6 +224,7 @@ impl Guard {
             tokio::time::sleep(rest).await;
             decided = self.decide(&mut case).await.map_err(refused)?;
         }
+        waits(None);
         let (verdict, seen) = decided;
         if gate.is_some() {
             self.gates().remove(host);
@@ -246,7 +253,19 @@ impl Guard {
 
     /// Check mode: what would be said, as far as one look tells.
     async fn foretell(&self, case: &mut Case<'_>) {
+        // a look before a step that asks in earnest
+        if case.call.run.promise.get().is_some() {
+            return;
+        }
         let seen = case.look().await;
+        if let Some(forecast) = case.call.run.forecast.get() {
+            let absence = crate::forecast::Absence {
+                title: case.call.step.title(),
+                host: case.host.clone(),
+                comes_back: matches!(case.step, Step::Restart(_)),
+            };
+            forecast.absence(&seen, case.cluster.policy.max_lag, absence);
+        }
         if let Err(why) = case.may(&self.claims(&case.lane), &seen) {
             let refusal = Refusal::new(&why, case.reach.trouble.as_deref());
             let facts = refusal.facts.join("\n  ");
@@ -418,6 +437,9 @@ impl Case<'_> {
         let mut state = self.lane.state();
         if let Some(before) = &state.seen {
             seen = seen.remembering(before);
+        }
+        if let Some(running) = self.call.run.running.get() {
+            running.cluster(self.cluster.name(), &seen, self.cluster.policy.max_lag);
         }
         state.seen = Some(seen.clone());
         seen

@@ -37,6 +37,18 @@ pub struct Run {
     pub interrupted: AtomicU8,
     /// When steps began and ended, where somebody records it.
     pub clock: std::sync::OnceLock<Arc<crate::report::record::Clock>>,
+    /// What is worked on now, where somebody watches.
+    pub running: std::sync::OnceLock<Arc<crate::report::Running>>,
+    /// What has been done, where it is kept.
+    pub journal: std::sync::OnceLock<Arc<crate::journal::Journal>>,
+    /// What stands of an earlier run.
+    pub resume: std::sync::OnceLock<Arc<crate::journal::Resume>>,
+    /// What would be done, in check mode where somebody plans.
+    pub forecast: std::sync::OnceLock<Arc<crate::forecast::Forecast>>,
+    /// The plan that this run is held to.
+    pub promise: std::sync::OnceLock<Arc<crate::forecast::Promise>>,
+    /// Blocks that are rolled back unless confirmed.
+    pub switches: actions::switch::Switches,
     /// The order in which hosts are told things.
     pub events: std::sync::Mutex<Box<dyn FnMut(Event) + Send>>,
 }

@@ -6,7 +6,7 @@
 
 use super::Run;
 use super::ahead::{self, Commit, Flight, Tail};
-use super::cursor::{Cursor, Fate, Health, Waiting, step_at};
+use super::cursor::{Cursor, Fate, Health, Waiting, Work, step_at};
 use super::debugger::{self, Decision};
 use super::expand;
 use super::outbox::Outbox;
@@ -44,6 +44,12 @@ pub struct Runner {
     /// `end_play`: no further batch of this play.
     ended_play: bool,
     prompted: HashMap<usize, Dict>,
+    /// The play's number within the run.
+    number: u32,
+    /// How often a place was come to, by host.
+    visits: HashMap<(Arc<str>, String, bool), u32>,
+    /// The result at hand stands from an earlier run.
+    stands: bool,
 }
 
 pub(super) enum Message {
@@ -186,6 +192,9 @@ impl Runner {
             broke: false,
             ended_play: false,
             prompted: HashMap::new(),
+            number: 0,
+            visits: HashMap::new(),
+            stands: false,
         }
     }
 
@@ -283,6 +292,8 @@ impl Runner {
 
     /// Runs a play; true where nothing may follow.
     async fn play(&mut self, play: &Play, answers: Dict) -> Result<bool, Diag> {
+        self.number += 1;
+        self.visits.clear();
         let mut vars = PlayVars::new(play);
         vars.prompted = Arc::new(answers);
         let vars = Arc::new(vars);
@@ -290,6 +301,9 @@ impl Runner {
         let scope = TaskScope::new(&self.run.shared, &vars, &nobody, None);
         let (hosts, matched) = self.hosts_of(play, &scope)?;
         let name = name_of(play, &scope);
+        if let Some(journal) = self.run.journal.get() {
+            journal.play(self.number, &name);
+        }
         let check = play
             .keywords
             .get(Kw::CheckMode)
@@ -317,6 +331,9 @@ impl Runner {
                 .collect();
             if batch.is_empty() {
                 continue;
+            }
+            if let Some(running) = self.run.running.get() {
+                running.batch(batch.len());
             }
             self.run.tell(Event::PlayStarted { name: name.clone(), check });
             let before = self.failed.len() + self.unreachable.len();
@@ -489,6 +506,10 @@ impl Runner {
             debugs: super::debugger::everywhere(&self.run, &strategy),
             // whoever reads along line by line reads them in order
             runs_ahead: crate::environment("QUORATE_BATCH").as_deref() != Some("off")
+                // what stands of an earlier run, a plan and a look ahead go step by step
+                && self.run.resume.get().is_none()
+                && self.run.promise.get().is_none()
+                && self.run.forecast.get().is_none()
                 && self.run.shared.options.verbosity < 3
                 && settings.number("TASK_TIMEOUT").is_none_or(|seconds| seconds == 0),
             watch: Watch::new(names.len()),
@@ -772,7 +793,13 @@ impl Runner {
             match slot.node.clone() {
                 Node::Open(block) => host.open(block),
                 Node::Rescue(block) => host.meet_rescue(block, &batch.program),
-                Node::Always(block) => host.meet_always(block),
+                Node::Always(block) => {
+                    if host.meet_always(block)
+                        && let Some(journal) = self.run.journal.get()
+                    {
+                        journal.rescued(&host.name);
+                    }
+                }
                 Node::Close(block) => {
                     let name = host.name.clone();
                     match host.close(block, &batch.program) {
@@ -1005,6 +1032,7 @@ impl Runner {
             }
             if let Some(waiting) = batch.hosts[index].ahead.pop_front() {
                 if waiting.step.id == step.id {
+                    self.stands(batch, index, &step, false, sender);
                     self.announce(batch, &step, index);
                     self.resume(batch, index, waiting);
                     begun = true;
@@ -1025,7 +1053,8 @@ impl Runner {
                 continue;
             }
             let name = batch.hosts[index].name.clone();
-            if self.set(batch, &step, &name, Kw::RunOnce) {
+            let once = self.set(batch, &step, &name, Kw::RunOnce);
+            if once {
                 if batch.once.contains(&step.id) {
                     continue;
                 }
@@ -1036,9 +1065,12 @@ impl Runner {
             {
                 continue;
             }
+            begun = true;
+            if self.stands(batch, index, &step, once, sender) {
+                continue;
+            }
             self.announce(batch, &step, index);
             self.start(batch, index, &step, sender);
-            begun = true;
         }
         Ok(begun)
     }
@@ -1133,6 +1165,44 @@ impl Runner {
         self.tell(batch, step.id, event);
     }
 
+    /// Notes which work is at hand; where an earlier run has done it, its result stands and nothing runs.
+    fn stands(
+        &mut self,
+        batch: &mut Batch,
+        index: usize,
+        step: &Arc<Step>,
+        once: bool,
+        sender: &Sender,
+    ) -> bool {
+        let run = &self.run;
+        if run.journal.get().is_none()
+            && run.resume.get().is_none()
+            && run.forecast.get().is_none()
+            && run.promise.get().is_none()
+        {
+            return false;
+        }
+        let host: Arc<str> = if once { Arc::from("*") } else { batch.hosts[index].name.clone() };
+        let (place, handler) = (crate::journal::place(step), step.context.handlers);
+        let visits = self.visits.entry((host.clone(), place.clone(), handler)).or_default();
+        let nth = *visits;
+        *visits += 1;
+        let key = crate::journal::Key { play: self.number, host: host.to_string(), place, handler, nth };
+        let done = self.run.resume.get().and_then(|resume| resume.result(&key));
+        let host = &mut batch.hosts[index];
+        host.work = Some(Work { key, began: std::time::Instant::now(), stood: done.is_some() });
+        let Some(done) = done else { return false };
+        host.busy = true;
+        if let Some(number) = batch.handler_of.get(&step.id) {
+            host.notified.remove(number);
+        }
+        batch.in_flight += 1;
+        *batch.in_step.entry(step.id).or_default() += 1;
+        batch.look(index);
+        sender.send(Message::Done(index, step.clone(), Box::new(done))).ok();
+        true
+    }
+
     fn start(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, sender: &Sender) {
         self.occupy(batch, index, step);
         let flight = Flight::head(committer(index, step, sender));
@@ -1160,6 +1230,9 @@ impl Runner {
         if let Some(clock) = self.run.clock.get() {
             clock.begin(step.id, &name);
         }
+        if let Some(running) = self.run.running.get() {
+            running.begin(step, &name);
+        }
         let told = Event::HostStarted { step: step.clone(), host: name };
         self.tell(batch, step.id, told);
     }
@@ -1167,6 +1240,7 @@ impl Runner {
     fn launch(&self, batch: &Batch, index: usize, step: &Arc<Step>, flight: Flight, sender: &Sender) {
         let host = &batch.hosts[index];
         let (name, rescuing) = (host.name.clone(), host.rescuing.back().cloned());
+        let key = host.work.as_ref().map(|work| work.key.clone());
         let (run, play, step, sender) = (self.run.clone(), batch.vars.clone(), step.clone(), sender.clone());
         tokio::spawn(async move {
             let events = {
@@ -1175,6 +1249,10 @@ impl Runner {
                     sender.send(Message::Event(step, event)).ok();
                 }
             };
+            if let Some(broken) = held(&run, &play, &name, &step, rescuing.as_ref(), key).await {
+                sender.send(Message::Done(index, step, Box::new(broken))).ok();
+                return;
+            }
             let mut done =
                 task::run(&run, &play, &name, &step, rescuing.clone(), &events, Some(&flight)).await;
             if flight.is_dropped() {
@@ -1243,7 +1321,17 @@ impl Runner {
                 if let Some(clock) = self.run.clock.get() {
                     clock.end(step.id, &name);
                 }
+                if let Some(running) = self.run.running.get() {
+                    running.end(step.id, &name);
+                }
                 let once = batch.once.contains(&step.id);
+                if batch.hosts[index].work.as_ref().is_some_and(|work| work.stood) {
+                    self.apply(batch, index, &step, &name, &done, once)?;
+                    self.stands = true;
+                    self.went(batch, index, &step, &name, *done);
+                    self.stands = false;
+                    return Ok(());
+                }
                 match self.debug(batch, &step, &name, &done) {
                     None => {}
                     Some(Decision::Continue) => {
@@ -1442,6 +1530,22 @@ impl Runner {
         {
             batch.hosts[index].roles_begun.insert(role.identity);
         }
+        if let Some(work) = batch.hosts[index].work.take() {
+            if let Some(forecast) = self.run.forecast.get() {
+                forecast.ended(&work.key, name, step, &done);
+            }
+            if let Some(journal) = self.run.journal.get() {
+                journal.told(crate::journal::Told {
+                    key: work.key,
+                    host: name.clone(),
+                    step: step.clone(),
+                    done: Box::new(done.clone()),
+                    began: work.began,
+                    ended: std::time::Instant::now(),
+                    stood: work.stood,
+                });
+            }
+        }
         let once = batch.once.contains(&step.id);
         let at = batch.hosts[index].at;
         let failed = matches!(done.status, Status::Failed | Status::Unreachable);
@@ -1451,6 +1555,7 @@ impl Runner {
         }
         // what happens to one host only leaves the others where they are
         batch.watch.all |= once || failed || expands || batch.hosts[index].doomed || !done.effects.is_empty();
+        let stands = self.stands;
         let counts = self.count(name);
         let changed = done.result.get("changed").is_some_and(Value::is_truthy);
         match done.status {
@@ -1458,7 +1563,7 @@ impl Runner {
                 if !expands {
                     counts.ok += 1;
                 }
-                counts.changed += u32::from(done.status == Status::Changed && !expands);
+                counts.changed += u32::from(done.status == Status::Changed && !expands && !stands);
                 batch.hosts[index].at += 1;
             }
             Status::Skipped => {
@@ -1468,7 +1573,7 @@ impl Runner {
             Status::Failed if done.ignored => {
                 counts.ok += 1;
                 counts.ignored += 1;
-                counts.changed += u32::from(changed);
+                counts.changed += u32::from(changed && !stands);
                 batch.hosts[index].at += 1;
             }
             Status::Unreachable if done.ignored => {
@@ -1821,6 +1926,11 @@ impl Runner {
                 self.failed.clear();
                 self.unreachable.clear();
                 for host in &mut batch.hosts {
+                    if let Some(journal) = self.run.journal.get()
+                        && host.health != Health::Ended
+                    {
+                        journal.rescued(&host.name);
+                    }
                     if matches!(host.health, Health::Failed | Health::Unreachable) {
                         host.at = host.at.max(at + 1);
                         host.forgive();
@@ -1879,6 +1989,58 @@ fn failed_task(step: &Step) -> Value {
         "tags" => step.tags.iter().map(Value::from).collect::<Value>(),
     })
     .untrusted()
+}
+
+/// A run that is held to a plan looks before it does anything; where that is not what was planned, a failure.
+async fn held(
+    run: &Arc<Run>,
+    play: &Arc<PlayVars>,
+    host: &Arc<str>,
+    step: &Arc<Step>,
+    rescuing: Option<&(Value, Value)>,
+    key: Option<crate::journal::Key>,
+) -> Option<Done> {
+    let promise = run.promise.get()?;
+    let key = key?;
+    // what checks by itself whether it may run, or touches no host, needs no look
+    let own = step.keywords.get(Kw::CheckMode).is_some();
+    if own || crate::journal::runs_again(step.module()) || promise.lets_run(&key) {
+        return None;
+    }
+    let mut keywords = (*step.keywords).clone();
+    keywords.set(Kw::CheckMode, Value::Bool(true));
+    keywords.set(Kw::Diff, Value::Bool(true));
+    let look = Arc::new(Step {
+        id: step.id,
+        task: step.task.clone(),
+        keywords: Arc::new(keywords),
+        context: step.context.clone(),
+        tags: step.tags.clone(),
+        implicit: step.implicit,
+    });
+    let seen = task::run(run, play, host, &look, rescuing.cloned(), &|_| (), None).await;
+    if let Err(why) = promise.check(&key, host, step, &seen) {
+        let message = format!("the plan is out of date: {why}; nothing was changed by this task");
+        run.interrupted.fetch_max(1, std::sync::atomic::Ordering::Relaxed);
+        return Some(Done {
+            status: Status::Failed,
+            result: Arc::new(dict! {"msg" => &message, "failed" => true, "changed" => false}),
+            looped: false,
+            ignored: false,
+            effects: Vec::new(),
+            error: Some(Arc::new(crate::report::ErrorChain {
+                links: vec![(message, step.task.span)],
+                help: Some("Make a new plan, and look at it.".into()),
+            })),
+            delegate: None,
+            notify: Vec::new(),
+            register: None,
+        });
+    }
+    if seen.status == Status::Changed {
+        promise.begins(host);
+    }
+    None
 }
 
 /// What befell another host befalls this one too: a `rescue` of its own takes over, or it is out.

@@ -246,6 +246,9 @@ fn resolved(run: &Run, scope: &TaskScope, step: &Arc<Step>) -> Result<Arc<Step>,
 /// How many attempts there were, for the conditions of the task itself.
 const ATTEMPTS: &str = "quorate_attempts";
 
+/// A result that only running tells.
+const UNKNOWN: &str = "_ansible_unknown";
+
 /// Where events of a task go.
 pub type Tell<'a> = &'a (dyn Fn(Event) + Send + Sync);
 
@@ -702,7 +705,7 @@ impl Life<'_> {
         }
         match self.first_false(&scope) {
             Ok(None) => {}
-            Ok(Some(condition)) => return skipped(condition),
+            Ok(Some(condition)) => return self.excused(skipped(condition)),
             Err((error, span)) => {
                 let mut failure = Failure::task(self.step, vec![(condition_error(&error), span)]);
                 if matches!(error.kind(), quorate_template::Kind::Conditional) {
@@ -746,7 +749,7 @@ impl Life<'_> {
                 Some(_) => self.once(&scope.fork().with(ATTEMPTS, number)).await,
                 None => self.once(scope).await,
             };
-            if !looping || attempt.status == Status::Unreachable {
+            if !looping || attempt.status == Status::Unreachable || attempt.result.contains_key(UNKNOWN) {
                 return attempt;
             }
             attempt.result.insert("attempts", number);
@@ -847,13 +850,40 @@ impl Life<'_> {
         } else {
             failure.links
         };
-        Attempt { result, status, links, effects: Vec::new(), delegate: None, ignored, help }
+        self.excused(Attempt { result, status, links, effects: Vec::new(), delegate: None, ignored, help })
     }
 
     async fn once(&self, scope: &TaskScope) -> Attempt {
         match self.execute(scope).await {
-            Ok(attempt) => attempt,
+            Ok(attempt) => self.excused(attempt),
             Err(failure) => self.failed(scope, failure),
+        }
+    }
+
+    /// In check mode, where somebody plans: what fails for want of something that would be there by then is not known.
+    fn excused(&self, attempt: Attempt) -> Attempt {
+        let Some(forecast) = self.run.forecast.get() else { return attempt };
+        let why = if attempt.status == Status::Failed {
+            let mut said: Vec<String> = attempt.links.iter().map(|(text, _)| text.clone()).collect();
+            said.extend(["msg", "stderr"].iter().filter_map(|name| attempt.result.get(*name)).map(str_of));
+            forecast.excuse(self.host, self.step, &said.join(" "))
+        } else if attempt.status == Status::Unreachable || crate::journal::runs_again(self.step.module()) {
+            None
+        } else {
+            forecast.fog(self.host, self.step)
+        };
+        let Some(why) = why else { return attempt };
+        let result = dict! {
+            "changed" => false, "skipped" => true, "msg" => format!("not known before running: {why}"), UNKNOWN => true,
+        };
+        Attempt {
+            result,
+            status: Status::Skipped,
+            links: Vec::new(),
+            effects: Vec::new(),
+            delegate: attempt.delegate,
+            ignored: false,
+            help: None,
         }
     }
 
@@ -1044,16 +1074,23 @@ impl Life<'_> {
         timeout: Option<f64>,
     ) -> Result<(Dict, Vec<Effect>), Failure> {
         if let Some(flight) = self.flight
-            && super::Guard::is_interested(call)
+            && (super::Guard::is_interested(call) || actions::switch::is_armed(call))
         {
             flight.hold();
             if flight.defer() {
                 return Err(Failure::default());
             }
         }
+        if let Some(forecast) = self.run.forecast.get() {
+            forecast.calls(call);
+        }
+        actions::switch::before(call).await?;
         let permit = match self.run.guard.ask(call).await {
             Ok(permit) => permit,
             Err(refusal) => {
+                if let Some(journal) = self.run.journal.get() {
+                    journal.refused(&refusal.text);
+                }
                 self.run.tell(Event::Refused { text: refusal.text.clone() });
                 let result = dict! {
                     "changed" => false, "failed" => true, "msg" => refusal.message, "refused" => refusal.code, "facts" => refusal.facts.iter().map(Value::from).collect::<Value>(),

@@ -93,7 +93,13 @@ fn perform(text: &str, programs: &Path) -> String {
             .output()
             .unwrap();
         let tidy = |bytes: &[u8]| {
-            String::from_utf8_lossy(bytes).replace(&place.path().display().to_string(), "HERE")
+            let text = String::from_utf8_lossy(bytes).replace(&place.path().display().to_string(), "HERE");
+            // runs have names of chance, and began when they began
+            let names = fancy_regex::Regex::new(r"(--resume |\brun )[0-9a-f]{4,16}\b").unwrap();
+            let times = fancy_regex::Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(  | · )\d+\.\ds").unwrap();
+            let listed = fancy_regex::Regex::new(r"(?m)^[0-9a-f]{4,16}  WHEN").unwrap();
+            let text = times.replace_all(&names.replace_all(&text, "${1}RUN"), "WHEN${1}TOOK").into_owned();
+            listed.replace_all(&text, "RUN   WHEN").into_owned()
         };
         for line in tidy(&run.stdout).lines() {
             writeln!(out, "{}", format!("  {line}").trim_end()).unwrap();

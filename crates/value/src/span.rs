@@ -55,6 +55,11 @@ pub fn sources() -> Vec<Arc<SourceFile>> {
     files().read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
 }
 
+/// How many files have been read.
+pub fn source_count() -> usize {
+    files().read().unwrap_or_else(std::sync::PoisonError::into_inner).len()
+}
+
 impl Span {
     /// A place in a file.
     pub fn new(file: FileId, line: u32, column: u32) -> Self {

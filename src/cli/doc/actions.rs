@@ -91,6 +91,11 @@ pub(super) static ACTIONS: &[Spec] = &[
         Param::str("hash_behaviour").choices(&["replace", "merge"]).doc("What becomes of mappings that exist."),
     ])
     .free_form(),
+    action("quorate_switch", "The beginning and the end of a block with `rollback_after`: not for playbooks", &[
+        Param::str("state").required().doc("`armed`, `confirmed` or `rolled_back`."),
+        Param::str("after").doc("The time a fresh connection has to come in."),
+        Param::bool("fails").doc("With `rolled_back`: fail, for nothing else takes care of the failure."),
+    ]),
     action("meta", "Things to do between tasks", &[
         Param::str("_raw_params")
             .required()

@@ -6,6 +6,7 @@ mod control;
 pub mod etcd;
 mod files;
 mod remote;
+pub(crate) mod switch;
 mod synchronize;
 
 use super::Run;
@@ -97,6 +98,7 @@ pub const ACTIONS: &[&str] = &[
     "meta",
     "package",
     "pause",
+    "quorate_switch",
     "raw",
     "reboot",
     "script",
@@ -195,6 +197,7 @@ pub async fn run(call: &ActionCall<'_>) -> ActionResult {
         "group_by" => control::group_by(call),
         "set_stats" => control::set_stats(call),
         "pause" => control::pause(call).await,
+        "quorate_switch" => switch::switch(call).await,
         "validate_argument_spec" => control::validate_argument_spec(call),
         "include_tasks" | "include_role" => control::expand(call),
         "copy" => files::copy(call).await,

@@ -1,0 +1,750 @@
+//! What a run has done, kept so that it can go on after it was stopped, and be looked at later.
+//!
+//! In: results as the scheduler gets them. Out: one file a run below the user's state folder; a [`Resume`].
+//!
+//! **Invariant:** no secret enters: results that hold one (marked, or equal to a text that is known to be one), and
+//! those of `no_log` tasks, are left out, and the task runs again when somebody resumes. A journal that cannot be
+//! written never fails the run. It is a cache: the truth is on the hosts.
+
+mod frames;
+mod inputs;
+mod store;
+
+pub use inputs::Inputs;
+pub(crate) use inputs::changed;
+
+use crate::plan::Step;
+use crate::report::Status;
+use crate::run::task::{Done, Effect, registered};
+use quorate_value::{Dict, Value};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use store::{Name, Store};
+
+/// So many runs are followed that went on with each other.
+const LONGEST_CHAIN: usize = 100;
+/// A result larger than this is not kept: its task runs again.
+const LARGEST: usize = 1 << 20;
+
+/// What a run was asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The program's version.
+    pub version: String,
+    /// The working directory.
+    pub dir: String,
+    /// Playbooks as given.
+    pub playbooks: Vec<String>,
+    /// `-i`
+    pub inventory: Vec<String>,
+    /// `-l`
+    pub limit: Vec<String>,
+    /// `-t`
+    pub tags: Vec<String>,
+    /// `--skip-tags`
+    pub skip_tags: Vec<String>,
+    /// `--start-at-task`
+    pub start_at: Option<String>,
+    /// How many `-e` there were.
+    pub extra: usize,
+    /// A keyed digest of `-e`: what they say is in no journal.
+    pub extra_digest: String,
+    /// The flags as a report shows them.
+    pub shown: String,
+    /// Flags about connections and privilege.
+    pub flags: Flags,
+    /// The run that this one goes on with.
+    pub resumes: Option<String>,
+}
+
+/// Flags that say how hosts are reached. No password is among them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flags {
+    /// `--vault-id`
+    pub vault_id: Vec<String>,
+    /// `--vault-password-file`
+    pub vault_password_file: Vec<String>,
+    /// `--user`
+    pub user: Option<String>,
+    /// `--private-key`
+    pub private_key: Option<PathBuf>,
+    /// `--connection`
+    pub connection: Option<String>,
+    /// `--timeout`
+    pub timeout: Option<u64>,
+    /// `--become`
+    pub become_: bool,
+    /// `--become-user`
+    pub become_user: Option<String>,
+    /// `--become-method`
+    pub become_method: Option<String>,
+    /// `--become-password-file`
+    pub become_password_file: Option<PathBuf>,
+    /// `--connection-password-file`
+    pub connection_password_file: Option<PathBuf>,
+    /// `--diff`
+    pub diff: bool,
+    /// `--forks`
+    pub forks: Option<usize>,
+    /// `--lenient`
+    pub lenient: bool,
+    /// `--force-handlers`
+    pub force_handlers: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum Record {
+    Begun {
+        at: u64,
+        user: String,
+        pid: u32,
+        asked: Asked,
+    },
+    /// Something that was read: a file or a folder, and its digest.
+    Input(String, String),
+    Play {
+        number: u32,
+        name: String,
+    },
+    Done(Box<Entry>),
+    /// A failure of a host has been taken care of after all.
+    Rescued(String),
+    Refused(String),
+    Ended {
+        status: u8,
+        interrupted: bool,
+        took: u64,
+        counts: Vec<(String, [u32; 7])>,
+    },
+}
+
+/// Which run of which task on which host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    /// The play's number within the run.
+    pub play: u32,
+    /// The host; `*` for a task that runs once for all.
+    pub host: String,
+    /// File, line and column; the module for tasks that nobody wrote.
+    pub place: String,
+    /// As a handler.
+    pub handler: bool,
+    /// The how-manieth time on that host in that play.
+    pub nth: u32,
+}
+
+/// A result, as a journal has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// Which.
+    pub key: Key,
+    /// The host it ran on.
+    pub host: String,
+    /// The task's name.
+    pub title: String,
+    /// How it ended.
+    pub status: u8,
+    /// A failure that is ignored.
+    pub ignored: bool,
+    /// It failed, and that was not ignored.
+    pub failed: bool,
+    /// Milliseconds since the run began.
+    pub from: u64,
+    /// The same at its end.
+    pub to: u64,
+    /// What was said of a failure.
+    pub message: String,
+    /// Taken from an earlier run.
+    pub stood: bool,
+    looped: bool,
+    kept: Option<Kept>,
+}
+
+/// What is needed to go on as if the task had just ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    result: Option<Value>,
+    facts: Vec<(String, Value)>,
+    notify: Vec<String>,
+    register: Option<String>,
+}
+
+const STATUSES: [Status; 5] =
+    [Status::Ok, Status::Changed, Status::Skipped, Status::Failed, Status::Unreachable];
+
+impl Entry {
+    /// How it ended.
+    pub fn status(&self) -> Status {
+        STATUSES.get(usize::from(self.status)).copied().unwrap_or(Status::Failed)
+    }
+}
+
+/// Tasks that only read, decide or change nothing but variables of the controller: they run again, for what they say
+/// must be of now (facts, what the guard allows, locks), or costs nothing.
+pub(crate) fn runs_again(module: &str) -> bool {
+    matches!(
+        module,
+        "add_host"
+            | "assert"
+            | "debug"
+            | "etcd_guard"
+            | "etcd_health"
+            | "etcd_info"
+            | "etcd_live"
+            | "etcd_lock"
+            | "etcd_plan"
+            | "gather_facts"
+            | "group_by"
+            | "include_role"
+            | "include_tasks"
+            | "include_vars"
+            | "meta"
+            | "quorate_switch"
+            | "set_fact"
+            | "set_stats"
+            | "setup"
+            | "validate_argument_spec"
+            | "wait_for"
+            | "wait_for_connection"
+    ) || module.ends_with("_facts")
+}
+
+/// The place of a step, as a key has it.
+pub fn place(step: &Step) -> String {
+    if step.implicit && !step.context.handlers {
+        return format!("{} {}", step.task.span, step.module());
+    }
+    step.task.span.to_string()
+}
+
+/// A result on its way to the journal.
+pub struct Told {
+    /// Which.
+    pub key: Key,
+    /// The host.
+    pub host: Arc<str>,
+    /// The step.
+    pub step: Arc<Step>,
+    /// How it ended.
+    pub done: Box<Done>,
+    /// When it began.
+    pub began: Instant,
+    /// When it ended.
+    pub ended: Instant,
+    /// Taken from an earlier run.
+    pub stood: bool,
+}
+
+/// The journal of this run.
+pub struct Journal {
+    /// What people call the run.
+    pub id: String,
+    writer: Mutex<Writer>,
+    read: AtomicUsize,
+    began: Instant,
+}
+
+struct Writer {
+    /// Nothing once a write has failed: what follows a torn record must not look whole.
+    file: Option<std::fs::File>,
+    inputs: Inputs,
+}
+
+impl Writer {
+    /// A record is one write.
+    fn put(&mut self, record: &Record) {
+        let Some(file) = &mut self.file else { return };
+        let Ok(bytes) = postcard::to_allocvec(record) else { return };
+        // a full disk must not end a run on other people's hosts
+        if file.write_all(&frames::framed(&bytes)).is_err() {
+            self.file = None;
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// A keyed digest of words that may be secret.
+pub fn digest_of(words: &[String]) -> std::io::Result<String> {
+    if words.is_empty() {
+        return Ok(String::new());
+    }
+    let key = Store::open(&Store::usual(), true)?.key()?;
+    Ok(inputs::keyed(&key, words))
+}
+
+impl Journal {
+    /// Begins the journal of a run.
+    pub fn begin(asked: Asked, inputs: Inputs) -> std::io::Result<Arc<Self>> {
+        let store = Store::open(&Store::usual(), true)?;
+        // runs that nobody asks for any more; that it fails is nobody's loss
+        store.tidy().ok();
+        let at = now();
+        let (id, file) = store.create(millis())?;
+        let user = quorate_agent::system::users::own().map(|user| user.name).unwrap_or_default();
+        let began = Instant::now();
+        let mut writer = Writer { file: Some(file), inputs };
+        writer.put(&Record::Begun { at, user, pid: std::process::id(), asked });
+        let journal = Journal { id, writer: Mutex::new(writer), read: AtomicUsize::new(usize::MAX), began };
+        journal.look();
+        Ok(Arc::new(journal))
+    }
+
+    fn put(&self, record: &Record) {
+        lock(&self.writer).put(record);
+    }
+
+    /// Files that have been read since.
+    fn look(&self) {
+        let count = quorate_value::source_count();
+        if self.read.swap(count, Ordering::Relaxed) == count {
+            return;
+        }
+        let mut writer = lock(&self.writer);
+        for (path, digest) in writer.inputs.more() {
+            writer.put(&Record::Input(path, digest));
+        }
+    }
+
+    /// A play begins.
+    pub fn play(&self, number: u32, name: &str) {
+        self.put(&Record::Play { number, name: name.to_owned() });
+    }
+
+    /// A task has ended on a host. It is written before the host's next one begins.
+    pub fn told(&self, told: Told) {
+        self.look();
+        self.put(&Record::Done(Box::new(entry(told, self.began))));
+    }
+
+    /// A failure has been taken care of.
+    pub fn rescued(&self, host: &str) {
+        self.put(&Record::Rescued(host.to_owned()));
+    }
+
+    /// The guard said no.
+    pub fn refused(&self, text: &str) {
+        self.put(&Record::Refused(inputs::without_secrets(text)));
+    }
+
+    /// The end.
+    pub fn end(&self, status: u8, interrupted: bool, recap: &crate::report::Recap) {
+        let counts = recap
+            .hosts
+            .iter()
+            .map(|(host, c)| {
+                let counts = [c.ok, c.changed, c.unreachable, c.failed, c.skipped, c.rescued, c.ignored];
+                (host.to_string(), counts)
+            })
+            .collect();
+        let took = self.began.elapsed().as_millis() as u64;
+        self.put(&Record::Ended { status, interrupted, took, counts });
+        if let Some(file) = lock(&self.writer).file.take() {
+            file.sync_all().ok();
+        }
+    }
+}
+
+fn entry(told: Told, began: Instant) -> Entry {
+    let Told { key, host, step, done, began: from, ended, stood } = told;
+    let no_log = done.result.get("_ansible_no_log").is_some_and(Value::is_truthy);
+    let failed = matches!(done.status, Status::Failed | Status::Unreachable);
+    let message = match &done.error {
+        _ if !failed => String::new(),
+        _ if no_log => "(hidden by no_log)".to_owned(),
+        Some(chain) if !chain.links.is_empty() => {
+            chain.links.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>().join(" ")
+        }
+        _ => done.result.get("msg").map(quorate_value::str_of).unwrap_or_default(),
+    };
+    let since = |at: Instant| at.saturating_duration_since(began).as_millis() as u64;
+    Entry {
+        host: host.to_string(),
+        title: inputs::without_secrets(&step.title()),
+        status: STATUSES.iter().position(|status| *status == done.status).unwrap_or(0) as u8,
+        ignored: done.ignored,
+        failed: failed && !done.ignored,
+        from: since(from),
+        to: since(ended),
+        message: inputs::without_secrets(&message),
+        stood,
+        looped: done.looped,
+        kept: kept(&step, &done, no_log),
+        key,
+    }
+}
+
+/// What of a result may be kept, where that is enough to go on.
+fn kept(step: &Step, done: &Done, no_log: bool) -> Option<Kept> {
+    if done.status == Status::Unreachable || runs_again(step.module()) {
+        return None;
+    }
+    let mut facts = Vec::new();
+    for effect in &done.effects {
+        match effect {
+            Effect::Facts { host, facts: found } => {
+                facts.push((host.to_string(), Value::dict(found.clone())))
+            }
+            Effect::ResetConnection => {}
+            _ => return None,
+        }
+    }
+    // a failure is looked at by whoever rescues it
+    let read = done.register.is_some() || done.status == Status::Failed;
+    let result = read.then(|| Value::dict(registered(&done.result)));
+    let values = || result.iter().chain(facts.iter().map(|(_, facts)| facts));
+    if values().next().is_some() {
+        if no_log || values().any(|value| value.holds_secret() || holds_template(value)) {
+            return None;
+        }
+        let size = postcard::to_allocvec(&result).map_or(usize::MAX, |bytes| bytes.len());
+        let texts = || values().any(|value| inputs::holds_known_secret(value));
+        if size > LARGEST || texts() {
+            return None;
+        }
+    }
+    let plain = |texts: &[String]| texts.iter().all(|text| inputs::without_secrets(text) == *text);
+    plain(&done.notify).then(|| Kept {
+        result,
+        facts,
+        notify: done.notify.clone(),
+        register: done.register.clone(),
+    })
+}
+
+/// Trust does not travel: a result with a text that would be a template is not kept.
+fn holds_template(value: &Value) -> bool {
+    match value {
+        Value::Str(text) => text.is_template(),
+        Value::List(items) => items.iter().any(holds_template),
+        Value::Dict(entries) => entries.values().any(holds_template),
+        _ => false,
+    }
+}
+
+// ---- reading
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is going on.
+    Going,
+    /// It did not come to write its end: killed, or the machine went down.
+    Torn,
+    /// By itself, with this status.
+    Status(u8),
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+}
+
+/// A run of the past.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// What people call it.
+    pub id: String,
+    /// When it began, seconds since 1970.
+    pub at: u64,
+    /// Who ran it.
+    pub user: String,
+    /// What it was asked for.
+    pub asked: Asked,
+    /// How it ended.
+    pub end: End,
+    /// How long it took, milliseconds, as far as is known.
+    pub took: u64,
+    /// Plays by number.
+    pub plays: BTreeMap<u32, String>,
+    /// Results in the order they came.
+    pub entries: Vec<Entry>,
+    /// What was read, and its digest.
+    pub inputs: Vec<(String, String)>,
+    /// What the guard refused.
+    pub refusals: Vec<String>,
+    /// Counts by host.
+    pub counts: Vec<(String, [u32; 7])>,
+    /// Failures that were rescued later on: the number of entries before.
+    rescued: Vec<(usize, String)>,
+}
+
+impl Past {
+    fn read(name: &Name, bytes: &[u8], going: bool) -> Option<Self> {
+        let mut past = Past {
+            id: name.id.clone(),
+            at: name.at / 1000,
+            user: String::new(),
+            asked: Asked::default(),
+            end: if going { End::Going } else { End::Torn },
+            took: 0,
+            plays: BTreeMap::new(),
+            entries: Vec::new(),
+            inputs: Vec::new(),
+            refusals: Vec::new(),
+            counts: Vec::new(),
+            rescued: Vec::new(),
+        };
+        let mut begun = false;
+        for payload in frames::whole(bytes)? {
+            let Ok(record) = postcard::from_bytes::<Record>(payload) else { break };
+            match record {
+                Record::Begun { at, user, asked, .. } => {
+                    (past.at, past.user, past.asked, begun) = (at, user, asked, true);
+                }
+                Record::Input(path, digest) => past.inputs.push((path, digest)),
+                Record::Play { number, name } => {
+                    past.plays.insert(number, name);
+                }
+                Record::Done(entry) => {
+                    past.took = past.took.max(entry.to);
+                    past.entries.push(*entry);
+                }
+                Record::Rescued(host) => past.rescued.push((past.entries.len(), host)),
+                Record::Refused(text) => past.refusals.push(text),
+                Record::Ended { status, interrupted, took, counts } => {
+                    past.end = if interrupted { End::Interrupted } else { End::Status(status) };
+                    (past.took, past.counts) = (took, counts);
+                }
+            }
+        }
+        begun.then_some(past)
+    }
+
+    /// What stands of it, for a run that goes on from there: on each host everything before the first failure that
+    /// nothing took care of.
+    fn standing(&self) -> HashMap<Key, Entry> {
+        let mut hosts: HashMap<&str, (Vec<&Entry>, Vec<usize>)> = HashMap::new();
+        let mut rescued = self.rescued.iter().peekable();
+        for (at, entry) in self.entries.iter().enumerate() {
+            while let Some((_, host)) = rescued.next_if(|(before, _)| *before <= at) {
+                hosts.entry(host).or_default().1.pop();
+            }
+            let (entries, failures) = hosts.entry(&entry.host).or_default();
+            if entry.failed {
+                failures.push(entries.len());
+            }
+            entries.push(entry);
+        }
+        for (_, host) in rescued {
+            hosts.entry(host).or_default().1.pop();
+        }
+        let stands = |(entries, failures): (Vec<&Entry>, Vec<usize>)| {
+            let end = failures.first().copied().unwrap_or(entries.len());
+            entries[..end]
+                .iter()
+                .filter(|entry| entry.kept.is_some())
+                .map(|e| (*e).clone())
+                .collect::<Vec<_>>()
+        };
+        hosts.into_values().flat_map(stands).map(|entry| (entry.key.clone(), entry)).collect()
+    }
+}
+
+/// Every run that is kept, oldest first.
+pub fn runs() -> std::io::Result<Vec<Past>> {
+    let store = match Store::open(&Store::usual(), false) {
+        Ok(store) => store,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut out = Vec::new();
+    for name in store.list()? {
+        if let Ok((bytes, going)) = store.read(&name) {
+            out.extend(Past::read(&name, &bytes, going));
+        }
+    }
+    Ok(out)
+}
+
+/// The run that people call so: its name, the beginning of it, or `last`.
+pub fn find(word: &str) -> Result<Past, String> {
+    let mut runs = runs().map_err(|e| format!("the runs of the past cannot be read: {e}"))?;
+    let names: Vec<String> = runs.iter().map(|run| run.id.clone()).collect();
+    if word == "last" {
+        return runs.pop().ok_or_else(|| "no run is recorded".to_owned());
+    }
+    let mut found: Vec<usize> = (0..runs.len()).filter(|i| runs[*i].id.starts_with(word)).collect();
+    if let Some(exact) = found.iter().copied().find(|i| runs[*i].id == word) {
+        found = vec![exact];
+    }
+    match found.as_slice() {
+        [one] => Ok(runs.swap_remove(*one)),
+        [] => {
+            let near = quorate_yaml::nearest(word, names.iter().map(String::as_str));
+            let near = near.first().map_or_else(
+                || "`quorate history` lists the runs there are".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            Err(format!("no run is called `{word}`; {near}"))
+        }
+        many => {
+            let names: Vec<&str> = many.iter().map(|i| runs[*i].id.as_str()).collect();
+            Err(format!("`{word}` could be any of {}", names.join(", ")))
+        }
+    }
+}
+
+/// What stands of an earlier run, as the scheduler asks for it.
+pub struct Resume {
+    /// The run's name.
+    pub id: String,
+    standing: HashMap<Key, Entry>,
+    used: AtomicUsize,
+}
+
+impl Resume {
+    /// What stands of a run.
+    pub fn of(past: &Past) -> Arc<Self> {
+        let mut runs = vec![past.standing()];
+        // what the run before stood on stands still, though this one may not have come to it
+        let mut before = past.asked.resumes.clone();
+        while let Some(past) =
+            before.take().filter(|_| runs.len() < LONGEST_CHAIN).and_then(|id| find(&id).ok())
+        {
+            runs.push(past.standing());
+            before = past.asked.resumes;
+        }
+        let standing = runs.into_iter().rev().flatten().collect();
+        Arc::new(Resume { id: past.id.clone(), standing, used: AtomicUsize::new(0) })
+    }
+
+    /// How many results stand.
+    pub fn standing(&self) -> usize {
+        self.standing.len()
+    }
+
+    /// How many were needed.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The result of a task that does not run again.
+    pub fn result(&self, key: &Key) -> Option<Done> {
+        let entry = self.standing.get(key)?;
+        let kept = entry.kept.as_ref()?;
+        self.used.fetch_add(1, Ordering::Relaxed);
+        let mut result = match &kept.result {
+            Some(Value::Dict(result)) => (**result).clone(),
+            _ => Dict::new(),
+        };
+        if !result.contains_key("changed") {
+            result.insert("changed", entry.status() == Status::Changed);
+        }
+        let facts = kept.facts.iter().filter_map(|(host, facts)| {
+            let facts = facts.as_dict()?.clone();
+            Some(Effect::Facts { host: Arc::from(host.as_str()), facts })
+        });
+        Some(Done {
+            status: entry.status(),
+            result: Arc::new(result),
+            looped: entry.looped,
+            ignored: entry.ignored,
+            effects: facts.collect(),
+            error: None,
+            delegate: None,
+            notify: kept.notify.clone(),
+            register: kept.register.clone(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(host: &str, place: &str, status: Status) -> Record {
+        let key = Key { play: 1, host: host.into(), place: place.into(), handler: false, nth: 0 };
+        Record::Done(Box::new(Entry {
+            key,
+            host: host.into(),
+            title: place.into(),
+            status: STATUSES.iter().position(|s| *s == status).unwrap() as u8,
+            ignored: false,
+            failed: status == Status::Failed,
+            from: 0,
+            to: 1,
+            message: String::new(),
+            stood: false,
+            looped: false,
+            kept: Some(Kept {
+                result: Some(Value::from("x")),
+                facts: Vec::new(),
+                notify: vec!["restart".into()],
+                register: None,
+            }),
+        }))
+    }
+
+    fn journal() -> (Vec<Record>, Vec<u8>, Vec<usize>) {
+        let asked = Asked { playbooks: vec!["p.yml".into()], ..Asked::default() };
+        let records = vec![
+            Record::Begun { at: 5, user: "me".into(), pid: 1, asked },
+            Record::Play { number: 1, name: "p".into() },
+            entry("a", "p.yml:3", Status::Changed),
+            entry("b", "p.yml:3", Status::Failed),
+            entry("b", "p.yml:9", Status::Ok),
+            entry("a", "p.yml:5", Status::Ok),
+            Record::Rescued("b".into()),
+            entry("b", "p.yml:11", Status::Failed),
+            Record::Ended { status: 2, interrupted: false, took: 9, counts: Vec::new() },
+        ];
+        let mut bytes = frames::MAGIC.to_vec();
+        let mut ends = Vec::new();
+        for record in &records {
+            bytes.extend(frames::framed(&postcard::to_allocvec(record).unwrap()));
+            ends.push(bytes.len());
+        }
+        (records, bytes, ends)
+    }
+
+    /// Killed at any byte: what was written whole stands, and nothing that came later is believed.
+    #[test]
+    fn a_journal_cut_at_any_byte_stands_up_to_there() {
+        let (_, bytes, ends) = journal();
+        let name = Name { at: 5, id: "ab".into() };
+        for cut in 0..=bytes.len() {
+            let whole = ends.iter().filter(|end| **end <= cut).count();
+            let Some(past) = Past::read(&name, &bytes[..cut], false) else {
+                assert_eq!(whole, 0, "{cut}");
+                continue;
+            };
+            assert_eq!(past.end, if whole == 9 { End::Status(2) } else { End::Torn });
+            let places: std::collections::BTreeSet<String> =
+                past.standing().keys().map(|key| format!("{}@{}", key.host, key.place)).collect();
+            let expected: &[&str] = match whole {
+                0..=2 => &[],
+                3..=5 => &["a@p.yml:3"],
+                6 => &["a@p.yml:3", "a@p.yml:5"],
+                _ => &["a@p.yml:3", "a@p.yml:5", "b@p.yml:3", "b@p.yml:9"],
+            };
+            assert_eq!(places.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{whole} records");
+        }
+    }
+
+    #[test]
+    fn what_stands_comes_back_as_it_was() {
+        let (_, bytes, _) = journal();
+        let past = Past::read(&Name { at: 5, id: "ab".into() }, &bytes, false).unwrap();
+        let resume = Resume::of(&past);
+        let key =
+            |place: &str| Key { play: 1, host: "a".into(), place: place.into(), handler: false, nth: 0 };
+        let done = resume.result(&key("p.yml:3")).unwrap();
+        assert_eq!((done.status, done.notify), (Status::Changed, vec!["restart".to_owned()]));
+        assert!(resume.result(&key("p.yml:4")).is_none());
+        assert!(resume.result(&Key { nth: 1, ..key("p.yml:3") }).is_none());
+        assert_eq!(resume.used(), 1);
+    }
+}

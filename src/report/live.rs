@@ -1,0 +1,747 @@
+//! The live view of a terminal: finished tasks scroll, one line each; below them what runs now, where, and since when,
+//! and how the cluster is.
+//!
+//! In: events, and what the scheduler really works on ([`Running`]). Out: lines that scroll, and a region that is drawn
+//! anew. [`View`] is pure: it is given the time and the size of the screen.
+//!
+//! **Invariant:** colour never carries meaning alone, and no line is wider than the screen.
+
+use super::ansible::origin;
+use super::display::{self, Look, Tone};
+use super::{Ansible, Event, Manner, Outcome, Reader, Status, diff};
+use crate::plan::{Step, StepId};
+use indexmap::IndexMap;
+use quorate_value::{Value, str_of};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// Between two drawings.
+const TICK: Duration = Duration::from_millis(120);
+/// So many lines of a failed command's own words.
+const TAIL: usize = 12;
+
+/// What the scheduler works on at this moment, whatever order it is told in.
+#[derive(Default)]
+pub struct Running {
+    inner: Mutex<Now>,
+}
+
+#[derive(Default)]
+struct Now {
+    work: IndexMap<(StepId, Arc<str>), Work>,
+    /// How long those took that have ended and are not told yet.
+    took: std::collections::HashMap<(StepId, Arc<str>), Duration>,
+    clusters: IndexMap<String, Cluster>,
+    hosts: usize,
+}
+
+struct Work {
+    step: Arc<Step>,
+    began: Instant,
+    waits: Option<&'static str>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Cluster {
+    members: Vec<(String, Member)>,
+    healthy: usize,
+    voters: usize,
+    need: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Member {
+    Leader,
+    Voter,
+    Learner,
+    Away,
+}
+
+impl Running {
+    fn now(&self) -> std::sync::MutexGuard<'_, Now> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A play (or a batch of it) works on so many hosts.
+    pub fn batch(&self, hosts: usize) {
+        self.now().hosts = hosts;
+    }
+
+    /// A step begins on a host.
+    pub fn begin(&self, step: &Arc<Step>, host: &Arc<str>) {
+        let work = Work { step: step.clone(), began: Instant::now(), waits: None };
+        self.now().work.insert((step.id, host.clone()), work);
+    }
+
+    /// It ends.
+    pub fn end(&self, step: StepId, host: &Arc<str>) {
+        let mut now = self.now();
+        if let Some(work) = now.work.shift_remove(&(step, host.clone())) {
+            now.took.insert((step, host.clone()), work.began.elapsed());
+        }
+    }
+
+    /// It waits for something; nothing, once it goes on.
+    pub fn waits(&self, step: StepId, host: &Arc<str>, what: Option<&'static str>) {
+        if let Some(work) = self.now().work.get_mut(&(step, host.clone())) {
+            work.waits = what;
+        }
+    }
+
+    /// How a cluster was when it was looked at last.
+    pub fn cluster(&self, name: &str, seen: &quorate_etcd::Observation, max_lag: u64) {
+        let state = |member: &quorate_etcd::SeenMember| {
+            if !member.serves(max_lag) {
+                Member::Away
+            } else if seen.leader.is_some() && member.id == seen.leader {
+                Member::Leader
+            } else if member.role == quorate_etcd::Role::Learner {
+                Member::Learner
+            } else {
+                Member::Voter
+            }
+        };
+        let members = seen
+            .members
+            .iter()
+            .filter(|member| member.role != quorate_etcd::Role::Unlisted)
+            .map(|member| (member.label(), state(member)))
+            .collect();
+        let voters = seen.voters().count();
+        let healthy = seen.voters().filter(|voter| voter.serves(max_lag)).count();
+        let cluster = Cluster { members, healthy, voters, need: voters / 2 + 1 };
+        self.now().clusters.insert(name.to_owned(), cluster);
+    }
+}
+
+/// Signs in front of lines.
+#[derive(Debug, Clone, Copy)]
+struct Signs {
+    ok: &'static str,
+    failed: &'static str,
+    skipped: &'static str,
+    spin: &'static [&'static str],
+    up: &'static str,
+    away: &'static str,
+    dot: &'static str,
+    dots: &'static str,
+}
+
+const UNICODE: Signs = Signs {
+    ok: "✓",
+    failed: "✗",
+    skipped: "-",
+    spin: &["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"],
+    up: "●",
+    away: "◐",
+    dot: "·",
+    dots: "…",
+};
+
+const ASCII: Signs = Signs {
+    ok: "ok",
+    failed: "XX",
+    skipped: "--",
+    spin: &["| ", "/ ", "- ", "\\ "],
+    up: "*",
+    away: "o",
+    dot: "-",
+    dots: "...",
+};
+
+/// A task whose results are being told.
+struct Open {
+    id: StepId,
+    role: String,
+    title: String,
+    began: Duration,
+    handler: bool,
+    ok: usize,
+    changed: usize,
+    skipped: usize,
+    ignored: usize,
+    failed: usize,
+    unreachable: usize,
+    slowest: Option<(Arc<str>, Duration)>,
+    retry: Option<i64>,
+    /// What was said, and by whom: those who say the same share it.
+    said: IndexMap<(Tone, String), Vec<String>>,
+}
+
+/// When an event is told.
+#[derive(Debug, Clone, Copy)]
+struct At {
+    /// Since the run began.
+    now: Duration,
+    /// Hosts of the play.
+    hosts: usize,
+    /// How long a result took.
+    took: Option<Duration>,
+}
+
+/// What is on the screen.
+struct View {
+    look: Look,
+    signs: Signs,
+    diffs: bool,
+    playbook: String,
+    run: Option<String>,
+    open: Option<Open>,
+    warnings: Vec<String>,
+    told: HashSet<String>,
+    slowest: Option<(String, Duration)>,
+}
+
+impl View {
+    fn new(look: Look, unicode: bool, diffs: bool, run: Option<String>) -> Self {
+        View {
+            look,
+            signs: if unicode { UNICODE } else { ASCII },
+            diffs,
+            playbook: String::new(),
+            run,
+            open: None,
+            warnings: Vec::new(),
+            told: HashSet::new(),
+            slowest: None,
+        }
+    }
+
+    /// Takes notice of an event; gives lines that scroll. `took`: how long the result took.
+    fn event(&mut self, event: &Event, at: &At, columns: usize) -> Vec<String> {
+        let At { now, hosts, took } = *at;
+        let mut out = Vec::new();
+        match event {
+            Event::PlaybookStarted { path, .. } => path.clone_into(&mut self.playbook),
+            Event::PlayStarted { name, check } => {
+                out.extend(self.close(now, columns));
+                let dot = self.signs.dot;
+                let mut parts = vec![self.playbook.clone()];
+                let hosts = format!("{hosts} host{}", if hosts == 1 { "" } else { "s" });
+                parts.push(if name.is_empty() { hosts } else { format!("{name} ({hosts})") });
+                parts.extend(self.run.iter().map(|run| format!("run {run}")));
+                parts.push(format!("check {}", if *check { "on" } else { "off" }));
+                out.push(String::new());
+                out.push(cut(&parts.join(&format!(" {dot} ")), columns, self.signs.dots));
+            }
+            Event::NoHostsMatched => out.push("  no host of the inventory is meant".into()),
+            Event::NoHostsRemaining => {
+                out.extend(self.close(now, columns));
+                out.push("no host is left".into());
+            }
+            Event::TaskStarted { step, title, .. } => {
+                if self.open.as_ref().is_none_or(|open| open.id != step.id) {
+                    out.extend(self.close(now, columns));
+                    self.open = Some(Open::new(step, title, now));
+                }
+            }
+            Event::HostStarted { .. } | Event::Notified { .. } | Event::Verbose(..) => {}
+            Event::Item { label, outcome, .. } => self.note(Some(label.as_str()), outcome),
+            Event::Retry { left, .. } => {
+                if let Some(open) = &mut self.open {
+                    open.retry = Some(*left);
+                }
+            }
+            Event::Result { step, looped, outcome } => {
+                self.result(step, *looped, outcome, took.unwrap_or(now))
+            }
+            Event::Included { .. } => {}
+            Event::Warning(text) => self.warn(text, &mut out),
+            Event::Deprecation(text) => self.warn(&format!("deprecated: {text}"), &mut out),
+            Event::Refused { text } => {
+                out.extend(text.lines().map(|line| self.look.paint(Tone::Error, line)));
+            }
+            Event::Finished(_) => out.extend(self.close(now, columns)),
+        }
+        out
+    }
+
+    fn warn(&mut self, text: &str, out: &mut Vec<String>) {
+        if self.told.insert(text.to_owned()) {
+            self.warnings.push(text.to_owned());
+            out.extend(format!("! {text}").lines().map(|line| self.look.paint(Tone::Warning, line)));
+        }
+    }
+
+    /// What is worth saying of a result besides its count.
+    fn note(&mut self, item: Option<&str>, outcome: &Outcome) {
+        let Some(open) = &mut self.open else { return };
+        let host = match &outcome.delegate {
+            Some(delegate) => format!("{} -> {delegate}", outcome.host),
+            None => outcome.host.to_string(),
+        };
+        let of = |text: String| item.map_or(text.clone(), |item| format!("(item={item}) {text}"));
+        let mut say = |tone: Tone, text: String| {
+            let hosts = open.said.entry((tone, text)).or_default();
+            if !hosts.contains(&host) {
+                hosts.push(host.clone());
+            }
+        };
+        if matches!(outcome.status, Status::Failed | Status::Unreachable) {
+            say(Tone::Error, of(failure(outcome)));
+        } else if self.diffs
+            && outcome.result.get("_ansible_diff").is_some_and(Value::is_truthy)
+            && let Some(text) = outcome.result.get("diff").map(diff::render).filter(|text| !text.is_empty())
+        {
+            say(Tone::Plain, text.trim_end().to_owned());
+        }
+        for warning in outcome.result.get("warnings").and_then(Value::as_list).unwrap_or_default() {
+            say(Tone::Warning, str_of(warning));
+        }
+    }
+
+    fn result(&mut self, step: &Arc<Step>, looped: bool, outcome: &Outcome, took: Duration) {
+        // the items of a loop have spoken for themselves
+        if !looped {
+            self.note(None, outcome);
+        }
+        let Some(open) = &mut self.open else { return };
+        if step.module() == "debug"
+            && outcome.status == Status::Ok
+            && !looped
+            && let Some(text) = debug_text(outcome)
+        {
+            open.said.entry((Tone::Plain, text)).or_default().push(outcome.host.to_string());
+        }
+        open.retry = None;
+        match outcome.status {
+            Status::Ok => open.ok += 1,
+            Status::Changed => open.changed += 1,
+            Status::Skipped => open.skipped += 1,
+            Status::Failed | Status::Unreachable if outcome.ignored => open.ignored += 1,
+            Status::Failed => open.failed += 1,
+            Status::Unreachable => open.unreachable += 1,
+        }
+        if open.slowest.as_ref().is_none_or(|(_, longest)| *longest < took) {
+            open.slowest = Some((outcome.host.clone(), took));
+        }
+    }
+
+    /// The task at hand is over: its line.
+    fn close(&mut self, now: Duration, columns: usize) -> Vec<String> {
+        let Some(open) = self.open.take() else { return Vec::new() };
+        let total = open.ok + open.changed + open.skipped + open.ignored + open.failed + open.unreachable;
+        if total == 0 {
+            return Vec::new();
+        }
+        let took = open.slowest.as_ref().map_or(now.saturating_sub(open.began), |(_, took)| *took);
+        let (sign, tone) = if open.failed + open.unreachable > 0 {
+            (self.signs.failed, Tone::Error)
+        } else if open.skipped == total {
+            (self.signs.skipped, Tone::Skipped)
+        } else if open.changed > 0 {
+            (self.signs.ok, Tone::Changed)
+        } else {
+            (self.signs.ok, Tone::Ok)
+        };
+        let mut tail = format!("{:<22} {:>6}", open.counts(), seconds(took));
+        if total > 1
+            && took >= Duration::from_secs(1)
+            && let Some((host, _)) = &open.slowest
+        {
+            tail.push_str(&format!("   {host}"));
+        }
+        if self.slowest.as_ref().is_none_or(|(_, longest)| *longest < took) {
+            let on = open.slowest.as_ref().map(|(host, _)| format!(" on {host}")).unwrap_or_default();
+            self.slowest = Some((format!("{}{on}", open.name()), took));
+        }
+        let line = self.row(sign, &open.role, &open.name_alone(), &tail, columns, 44);
+        let mut out = vec![self.look.paint(tone, &line)];
+        for ((tone, text), hosts) in &open.said {
+            let several = total > 1;
+            let who = if several {
+                names(hosts, columns.saturating_sub(10), self.signs.dots)
+            } else {
+                hosts.join(" ")
+            };
+            out.push(self.look.paint(*tone, &format!("    {who}:")));
+            out.extend(text.lines().map(|line| {
+                let tone = match (*tone, line.as_bytes().first()) {
+                    (Tone::Plain, Some(b'+')) => Tone::DiffPlus,
+                    (Tone::Plain, Some(b'-')) => Tone::DiffMinus,
+                    (tone, _) => tone,
+                };
+                self.look.paint(tone, format!("      {line}").trim_end())
+            }));
+        }
+        out
+    }
+
+    /// `✓ role   title   counts   time`, as wide as fits.
+    fn row(&self, sign: &str, role: &str, title: &str, tail: &str, columns: usize, widest: usize) -> String {
+        let role_width = if columns >= 100 { 16 } else { 12 };
+        let head = format!("{sign} {:<role_width$} ", cut(role, role_width, self.signs.dots));
+        let room = columns.saturating_sub(head.width() + tail.width() + 2).clamp(12, widest.max(12));
+        let title = cut(title, room, self.signs.dots);
+        let pad = " ".repeat(room.saturating_sub(title.width()));
+        cut(format!("{head}{title}{pad}  {tail}").trim_end(), columns, self.signs.dots)
+    }
+
+    /// What stands below the lines that scroll.
+    fn region(
+        &self,
+        running: &Running,
+        tick: usize,
+        now: Instant,
+        columns: usize,
+        rows: usize,
+    ) -> Vec<String> {
+        let state = running.now();
+        let spin = self.signs.spin[tick % self.signs.spin.len()];
+        let mut steps: IndexMap<StepId, Vec<(&Arc<str>, &Work)>> = IndexMap::new();
+        for ((id, host), work) in &state.work {
+            steps.entry(*id).or_default().push((host, work));
+        }
+        let mut out = Vec::new();
+        let most = rows.saturating_sub(state.clusters.len() + 2).clamp(1, 5);
+        for (id, work) in steps.iter().take(most) {
+            out.push(self.running(*id, work, spin, now, columns));
+        }
+        if steps.len() > most {
+            let rest: usize = steps.values().skip(most).map(Vec::len).sum();
+            out.push(format!("  and {rest} more on {} later tasks", steps.len() - most));
+        }
+        for (name, cluster) in &state.clusters {
+            out.push(self.cluster(name, cluster, columns));
+        }
+        out.truncate(rows.saturating_sub(1).max(1));
+        out
+    }
+
+    fn running(
+        &self,
+        id: StepId,
+        work: &[(&Arc<str>, &Work)],
+        spin: &str,
+        now: Instant,
+        columns: usize,
+    ) -> String {
+        let step = &work[0].1.step;
+        let (role, title) = split(&step.title());
+        let mut slowest: Vec<&(&Arc<str>, &Work)> = work.iter().collect();
+        slowest.sort_by_key(|(_, work)| work.began);
+        let since = now.saturating_duration_since(slowest[0].1.began);
+        let open = self.open.as_ref().filter(|open| open.id == id);
+        let mut counts = open.map(Open::counts).unwrap_or_default();
+        if !counts.is_empty() {
+            counts.push_str("  ");
+        }
+        counts.push_str(&format!("{} running", work.len()));
+        let mut who: Vec<String> = slowest
+            .iter()
+            .take(2)
+            .map(|(host, work)| match work.waits {
+                Some(what) => format!("{host} (waits: {what})"),
+                None => host.to_string(),
+            })
+            .collect();
+        if slowest.len() > 2 {
+            who.push(format!("and {} more", slowest.len() - 2));
+        }
+        let retry = open.and_then(|open| open.retry);
+        let retry = retry.map_or_else(String::new, |left| format!("   {left} retries left"));
+        let tail = format!("{counts:<12} {:>6}   {}{retry}", seconds(since), who.join(" "));
+        // here the title gives way to the hosts
+        let widest = (columns * 23 / 100).max(12);
+        let tail = cut(&tail, columns.saturating_sub(widest + 16).max(24), self.signs.dots);
+        self.row(spin, &role, &title, &tail, columns, widest)
+    }
+
+    fn cluster(&self, name: &str, cluster: &Cluster, columns: usize) -> String {
+        let mut parts = Vec::new();
+        let mut before = "";
+        for (host, member) in &cluster.members {
+            // of addresses that differ in their last part, that part
+            let short = match (before.rsplit_once('.'), host.rsplit_once('.')) {
+                (Some((left, _)), Some((right, last)))
+                    if left == right && last.bytes().all(|b| b.is_ascii_digit()) =>
+                {
+                    format!(".{last}")
+                }
+                _ => host.clone(),
+            };
+            before = host;
+            let (sign, word) = match member {
+                Member::Leader => (self.signs.up, "leader"),
+                Member::Voter => (self.signs.up, "voter"),
+                Member::Learner => (self.signs.up, "learner"),
+                Member::Away => (self.signs.away, "away"),
+            };
+            parts.push(format!("{sign} {short} {word}"));
+        }
+        let spare = cluster.healthy.saturating_sub(cluster.need);
+        let quorum = if cluster.healthy < cluster.need {
+            format!("NO QUORUM: {} of {}", cluster.healthy, cluster.voters)
+        } else {
+            format!("quorum {} of {}, {spare} to spare", cluster.need, cluster.voters)
+        };
+        let line = format!("  cluster {name}   {}   {quorum}", parts.join("  "));
+        if line.width() <= columns {
+            return line;
+        }
+        let up = cluster.members.iter().filter(|(_, member)| *member != Member::Away).count();
+        cut(
+            &format!("  cluster {name}   {up} of {} members up   {quorum}", cluster.members.len()),
+            columns,
+            self.signs.dots,
+        )
+    }
+}
+
+impl Open {
+    fn new(step: &Arc<Step>, title: &str, now: Duration) -> Self {
+        let (role, title) = split(title.trim());
+        Open {
+            id: step.id,
+            role,
+            title,
+            began: now,
+            handler: step.context.handlers,
+            ok: 0,
+            changed: 0,
+            skipped: 0,
+            ignored: 0,
+            failed: 0,
+            unreachable: 0,
+            slowest: None,
+            retry: None,
+            said: IndexMap::new(),
+        }
+    }
+
+    fn name_alone(&self) -> String {
+        if self.handler { format!("handler: {}", self.title) } else { self.title.clone() }
+    }
+
+    fn name(&self) -> String {
+        if self.role.is_empty() { self.name_alone() } else { format!("{} : {}", self.role, self.title) }
+    }
+
+    fn counts(&self) -> String {
+        [
+            (self.ok, "ok"),
+            (self.changed, "changed"),
+            (self.skipped, "skipped"),
+            (self.ignored, "ignored"),
+            (self.failed, "FAILED"),
+            (self.unreachable, "UNREACHABLE"),
+        ]
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect::<Vec<_>>()
+        .join("  ")
+    }
+}
+
+/// `role : title` in two.
+fn split(title: &str) -> (String, String) {
+    match title.split_once(" : ") {
+        Some((role, title)) => (role.to_owned(), title.to_owned()),
+        None => (String::new(), title.to_owned()),
+    }
+}
+
+/// What `debug` has to say.
+fn debug_text(outcome: &Outcome) -> Option<String> {
+    let hidden = ["changed", "failed", "invocation", "skipped"];
+    let shown = |value: &Value| match value {
+        Value::Str(text) => text.as_str().to_owned(),
+        other => quorate_value::to_json_pretty(other),
+    };
+    if let Some(text) = outcome.result.get("msg") {
+        return Some(shown(text));
+    }
+    let of = outcome.result.iter().find_map(|(key, value)| {
+        let key = key.as_str()?;
+        (!key.starts_with("_ansible_") && !hidden.contains(&key)).then(|| format!("{key}: {}", shown(value)))
+    });
+    of
+}
+
+/// A failure for people: what was said, where, and the last words of the command.
+fn failure(outcome: &Outcome) -> String {
+    let mut out = match &outcome.error {
+        Some(chain) if !chain.links.is_empty() => {
+            let words: Vec<&str> = chain.links.iter().map(|(text, _)| text.trim_end_matches('.')).collect();
+            words.join(": ")
+        }
+        _ => outcome.result.get("msg").map(str_of).unwrap_or_default(),
+    };
+    for name in ["stderr", "stdout", "module_stderr"] {
+        let text = outcome.result.get(name).map(str_of).unwrap_or_default();
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        if lines.is_empty() || (lines.len() == 1 && out.contains(lines[0])) {
+            continue;
+        }
+        out.push_str(&format!("\n{name}:"));
+        for line in &lines[lines.len().saturating_sub(TAIL)..] {
+            out.push_str(&format!("\n  {line}"));
+        }
+        break;
+    }
+    if let Some(chain) = &outcome.error {
+        if let Some((_, span)) = chain.links.iter().rev().find(|(_, span)| span.is_known()) {
+            out.push('\n');
+            out.push_str(origin(*span).trim_end());
+        }
+        if let Some(help) = &chain.help {
+            out.push_str(&format!("\nhelp: {help}"));
+        }
+    }
+    if outcome.ignored {
+        out.push_str("\nignored, as the task says");
+    }
+    out
+}
+
+fn seconds(took: Duration) -> String {
+    let millis = took.as_millis();
+    if millis < 60_000 {
+        format!("{}.{}s", millis / 1000, millis % 1000 / 100)
+    } else {
+        format!("{}m{:02}s", millis / 60_000, millis / 1000 % 60)
+    }
+}
+
+/// Some names, and how many more: no wider than so many columns, as long as one name is not.
+fn names(hosts: &[String], room: usize, dots: &str) -> String {
+    let all = hosts.join(" ");
+    if all.width() <= room {
+        return all;
+    }
+    let mut out = String::new();
+    for (at, host) in hosts.iter().enumerate() {
+        let tail = format!(" {dots} ({} more of {} hosts)", hosts.len() - at, hosts.len());
+        if at > 0 && out.width() + 1 + host.width() + tail.width() > room {
+            return out + &tail;
+        }
+        if at > 0 {
+            out.push(' ');
+        }
+        out.push_str(host);
+    }
+    out
+}
+
+/// Text no wider than so many columns.
+fn cut(text: &str, columns: usize, dots: &str) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let room = columns.saturating_sub(dots.width());
+    let mut width = 0;
+    let mut out = String::new();
+    for c in text.chars() {
+        width += c.width().unwrap_or(0);
+        if width > room {
+            break;
+        }
+        out.push(c);
+    }
+    out + dots
+}
+
+/// The reader of a terminal.
+pub struct Live {
+    view: Arc<Mutex<View>>,
+    running: Arc<Running>,
+    began: Instant,
+    inner: Ansible,
+    over: Arc<AtomicBool>,
+    drawer: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Live {
+    /// A view that draws itself until the run has ended.
+    pub fn new(look: Look, manner: Manner, diffs: bool, run: Option<String>, running: Arc<Running>) -> Self {
+        let view = Arc::new(Mutex::new(View::new(look, display::unicode(), diffs, run)));
+        let over = Arc::new(AtomicBool::new(false));
+        let drawer = {
+            let (view, running, over) = (view.clone(), running.clone(), over.clone());
+            std::thread::spawn(move || {
+                let mut tick = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let (columns, rows) = display::size();
+                    let lines = {
+                        let view = view.lock().unwrap_or_else(PoisonError::into_inner);
+                        view.region(&running, tick, Instant::now(), columns.saturating_sub(1), rows)
+                    };
+                    display::region(lines);
+                    tick += 1;
+                    std::thread::sleep(TICK);
+                }
+            })
+        };
+        Live {
+            view,
+            running,
+            began: Instant::now(),
+            inner: Ansible::new(look, manner),
+            over,
+            drawer: Some(drawer),
+        }
+    }
+
+    fn stop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(drawer) = self.drawer.take() {
+            drawer.join().ok();
+        }
+        display::region(Vec::new());
+    }
+
+    /// The line below the recap.
+    fn sum(&self, recap: &super::Recap) {
+        let view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
+        let dot = format!(" {} ", view.signs.dot);
+        let mut parts = vec![seconds(self.began.elapsed())];
+        parts.extend(view.slowest.as_ref().map(|(what, took)| format!("slowest: {what} {}", seconds(*took))));
+        let changed: u32 = recap.hosts.values().map(|counts| counts.changed).sum();
+        parts.push(format!("{changed} changed"));
+        display::out(&parts.join(&dot));
+        for text in &view.warnings {
+            display::out(&view.look.paint(Tone::Warning, &format!("! {text}")));
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Reader for Live {
+    fn event(&mut self, event: &Event) {
+        let (columns, _) = display::size();
+        let at = {
+            let mut state = self.running.now();
+            let took = match event {
+                Event::Result { step, outcome, .. } => state.took.remove(&(step.id, outcome.host.clone())),
+                _ => None,
+            };
+            At { now: self.began.elapsed(), hosts: state.hosts, took }
+        };
+        let lines = self.view.lock().unwrap_or_else(PoisonError::into_inner).event(
+            event,
+            &at,
+            columns.saturating_sub(1),
+        );
+        if !lines.is_empty() {
+            display::out(&lines.join("\n"));
+        }
+        if let Event::Finished(recap) = event {
+            self.stop();
+            self.inner.event(event);
+            self.sum(recap);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "live_tests.rs"]
+mod tests;

@@ -1,0 +1,230 @@
+//! Runs that are killed, and go on: nothing is lost, and only what was in flight happens twice..
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panic, as tests do")]
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+const PLAY: &str = r#"
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: Begin
+      shell: echo begin-{{ inventory_hostname }} >> log; echo of-{{ inventory_hostname }}
+      register: one
+      notify: restart
+    - name: Keep
+      set_fact: {kept: "{{ one.stdout }}"}
+    - include_tasks: more.yml
+      loop: [1, 2, 3]
+      loop_control: {loop_var: turn}
+    - name: For all
+      shell: echo once >> log
+      run_once: true
+    - block:
+        - shell: "echo try-{{ kept }} >> log; false"
+      rescue:
+        - shell: "echo rescue-{{ kept }} >> log"
+    - name: End
+      shell: "echo end-{{ kept }} >> log"
+  handlers:
+    - name: restart
+      shell: echo handler-{{ kept }} >> log
+"#;
+const MORE: &str = "- shell: \"sleep 0.02; echo more-{{ turn }}-{{ kept }} >> log\"\n";
+
+fn quorate(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    command
+        .args(args)
+        .current_dir(dir)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", dir.join("home"));
+    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+    command
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn stage(dir: &Path) {
+    std::fs::create_dir(dir.join("home")).unwrap();
+    std::fs::write(dir.join("p.yml"), PLAY).unwrap();
+    std::fs::write(dir.join("more.yml"), MORE).unwrap();
+}
+
+const ARGS: &[&str] = &["play", "p.yml", "-i", "a,b,c,", "-c", "local"];
+
+/// Every line that a whole run writes, in any order.
+fn whole() -> Vec<String> {
+    let mut lines = vec!["once".to_owned()];
+    for host in ["a", "b", "c"] {
+        lines.push(format!("begin-{host}"));
+        for what in ["more-1", "more-2", "more-3", "try", "rescue", "end", "handler"] {
+            lines.push(format!("{what}-of-{host}"));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+fn log(dir: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(dir.join("log")).unwrap_or_default();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on() {
+    // moments from before the first task to after the last one
+    for (round, millis) in [20u64, 45, 70, 95, 120, 150, 180, 220, 260, 320].into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        stage(dir.path());
+        let mut kills = 0;
+        let mut began = quorate(dir.path(), ARGS);
+        loop {
+            let mut child = began.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(millis));
+            if child.try_wait().unwrap().is_some() || kills == 3 {
+                assert!(child.wait().unwrap().success(), "round {round}");
+                break;
+            }
+            // SIGKILL
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+            // what was in flight ends by itself
+            std::thread::sleep(Duration::from_millis(60));
+            let runs = quorate(dir.path(), &["history"]).output().unwrap();
+            began = match said(&runs).contains("broke off") {
+                true => quorate(dir.path(), &["play", "--resume", "last"]),
+                false => quorate(dir.path(), ARGS),
+            };
+        }
+        let mut once = log(dir.path());
+        let all = once.len();
+        once.dedup();
+        assert_eq!(once, whole(), "round {round}, {kills} kills");
+        // three hosts, one task each in flight
+        assert!(
+            all - once.len() <= 3 * kills,
+            "round {round}: {} twice after {kills} kills",
+            all - once.len()
+        );
+    }
+}
+
+#[test]
+fn a_torn_journal_goes_on_wherever_it_is_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    stage(dir.path());
+    let run = quorate(dir.path(), ARGS).output().unwrap();
+    assert!(run.status.success(), "{}", said(&run));
+    let runs = dir.path().join("home/.local/state/quorate/runs");
+    let journal = std::fs::read_dir(&runs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|e| e == "run"))
+        .unwrap();
+    let bytes = std::fs::read(&journal).unwrap();
+    let id = journal.file_stem().unwrap().to_string_lossy().rsplit('-').next().unwrap().to_owned();
+    let mut cuts: Vec<usize> = (1..14).map(|part| bytes.len() * part / 14).collect();
+    cuts.push(bytes.len() - 1);
+    for cut in cuts {
+        for entry in std::fs::read_dir(&runs).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "run") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        std::fs::write(&journal, &bytes[..cut]).unwrap();
+        std::fs::remove_file(dir.path().join("log")).ok();
+        let again = quorate(dir.path(), &["play", "--resume", &id]).output().unwrap();
+        assert!(again.status.success(), "cut at {cut}: {}", said(&again));
+        let left = log(dir.path());
+        let all = whole();
+        // what stands is not done again, and what is done is done once
+        assert!(left.iter().all(|line| all.contains(line)), "cut at {cut}: {left:?}");
+        let mut once = left.clone();
+        once.dedup();
+        assert_eq!(once, left, "cut at {cut}");
+        if cut + 1 == bytes.len() {
+            assert!(left.is_empty(), "everything stands: {left:?}");
+        }
+    }
+}
+
+#[test]
+fn secrets_are_in_no_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    std::fs::create_dir(at.join("home")).unwrap();
+    std::fs::write(at.join("vault-pass"), "open sesame now\n").unwrap();
+    let mut vault =
+        quorate(at, &["vault", "encrypt_string", "--vault-password-file", "vault-pass", "Sw0rdfish-7"]);
+    let vaulted = String::from_utf8(vault.output().unwrap().stdout).unwrap();
+    let vaulted = vaulted.trim().replace('\n', "\n      ");
+    std::fs::write(
+        at.join("p.yml"),
+        format!(
+            r#"
+- hosts: all
+  gather_facts: false
+  vars:
+    plain_word: {vaulted}
+  tasks:
+    - name: Says it
+      shell: "echo is {{{{ plain_word }}}}"
+      register: said
+    - name: Hides it
+      shell: "echo Hidden-Word-9"
+      no_log: true
+      register: hidden
+    - name: Given
+      shell: "echo {{{{ given }}}}"
+      no_log: true
+      register: third
+    - name: Reads them
+      shell: "test '{{{{ said.stdout }}}}' = 'is Sw0rdfish-7' -a '{{{{ hidden.stdout }}}}' = Hidden-Word-9"
+    - name: Fails
+      shell: "echo Sw0rdfish-7 >&2; test -e go"
+"#
+        ),
+    )
+    .unwrap();
+    let args = [
+        "play",
+        "p.yml",
+        "-i",
+        "a,",
+        "-c",
+        "local",
+        "--vault-password-file",
+        "vault-pass",
+        "-e",
+        "given=Extra-Word-5",
+    ];
+    let run = quorate(at, &args).output().unwrap();
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+    let mut seen = 0;
+    for entry in std::fs::read_dir(at.join("home/.local/state/quorate/runs")).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        for secret in ["Sw0rdfish-7", "Hidden-Word-9", "Extra-Word-5", "open sesame now"] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{secret} is in a journal");
+        }
+        seen += usize::from(bytes.windows(5).any(|window| window == b"Fails"));
+    }
+    assert_eq!(seen, 1);
+    // tasks whose results could not be kept run again, and the run comes to its end
+    std::fs::write(at.join("go"), "").unwrap();
+    let again = quorate(at, &["play", "--resume", "last", "-e", "given=Extra-Word-5"]).output().unwrap();
+    assert!(again.status.success(), "{}", said(&again));
+    let text = said(&again);
+    assert!(text.contains("TASK [Says it]") && text.contains("TASK [Hides it]"), "{text}");
+    assert!(!text.contains("TASK [Reads them]") && text.contains("TASK [Fails]"), "{text}");
+}
