@@ -43,9 +43,9 @@ pub(super) fn holds_known_secret(value: &Value) -> bool {
     match value {
         Value::Str(text) => holds(text.as_str()),
         Value::List(items) => items.iter().any(holds_known_secret),
-        Value::Dict(entries) => entries.iter().any(|(key, value)| {
-            key.as_str().is_some_and(holds) || holds_known_secret(value)
-        }),
+        Value::Dict(entries) => {
+            entries.iter().any(|(key, value)| key.as_str().is_some_and(holds) || holds_known_secret(value))
+        }
         _ => false,
     }
 }

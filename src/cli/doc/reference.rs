@@ -126,6 +126,8 @@ fn errors_page() -> String {
         (4, "a host was unreachable, and none failed"),
         (5, "wrong usage"),
         (6, "refused by a guard"),
+        (7, "out of date: the plan, or the run to go on with, is not of now"),
+        (8, "failed, and rolled back (`rollback_after`)"),
         (10, "changes are pending (`plan --exit-code`)"),
         (99, "interrupted"),
         (250, "a bug of ours"),
