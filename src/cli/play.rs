@@ -384,6 +384,65 @@ fn ask_vars(play: &Play, ground: &Ground) -> Result<Dict, Cannot> {
     Ok(answers)
 }
 
+/// What a tag touches.
+#[derive(Default)]
+struct Reach {
+    files: std::collections::BTreeSet<String>,
+    units: std::collections::BTreeSet<String>,
+    away: bool,
+    tasks: usize,
+    /// Something is included while it runs, and nobody knows yet what.
+    includes: bool,
+}
+
+impl Reach {
+    fn add(&mut self, step: &crate::plan::Step, scope: &TaskScope) {
+        self.tasks += 1;
+        self.includes |= matches!(step.module(), "include_tasks" | "include_role");
+        let Value::Dict(written) = &step.task.action.args else { return };
+        // what a loop or a result decides stays as it is written
+        let args: Dict = written
+            .iter()
+            .map(|(key, value)| (key.clone(), render::value(scope, value).unwrap_or_else(|_| value.clone())))
+            .collect();
+        let text = |names: &[&str]| names.iter().find_map(|name| args.get(*name)).map(str_of);
+        match step.module() {
+            "copy" | "template" | "file" | "lineinfile" | "blockinfile" | "ini_file" | "get_url"
+            | "assemble" | "unarchive" | "replace" | "openssl_privatekey" | "x509_certificate"
+            | "openssl_csr" => {
+                self.files.extend(text(&["dest", "path"]));
+            }
+            "service" | "systemd" | "systemd_service" => {
+                self.units.extend(text(&["name", "service", "unit"]))
+            }
+            _ => {}
+        }
+        self.away |= crate::run::guard::takes_away(step.module(), &args);
+    }
+
+    fn shown(&self) -> String {
+        let some = |what: &str, names: &std::collections::BTreeSet<String>| match names.len() {
+            0 => None,
+            n @ 1..=4 => Some(format!(
+                "{what}{} {}",
+                if n == 1 { "" } else { "s" },
+                names.iter().cloned().collect::<Vec<_>>().join(" ")
+            )),
+            n => Some(format!("{n} {what}s")),
+        };
+        let mut parts = vec![format!("{} task{}", self.tasks, if self.tasks == 1 { "" } else { "s" })];
+        parts.extend(some("file", &self.files));
+        parts.extend(some("unit", &self.units));
+        if self.away {
+            parts.push("TAKES A MEMBER AWAY".into());
+        }
+        if self.includes {
+            parts.push("and what it includes while it runs".into());
+        }
+        parts.join(" · ")
+    }
+}
+
 /// `--list-hosts`, `--list-tasks`, `--list-tags`, as Ansible prints them.
 fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) -> Result<u8, Cannot> {
     let run = common::start(ground);
@@ -421,6 +480,7 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                     text.push_str(&format!("\n      {host}"));
                 }
             }
+            let mut tags_reach = std::collections::BTreeMap::new();
             let mut all_tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
             if args.list_tasks || args.list_tags {
                 if args.list_tasks {
@@ -428,6 +488,7 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                 }
                 // of a block only what it does when all goes well; `away` counts blocks from the one that is left out
                 let mut away = 0;
+                let mut reach: std::collections::BTreeMap<String, Reach> = std::collections::BTreeMap::new();
                 for slot in runner.outline(play, &vars, hosts.first().unwrap_or(&Arc::from("localhost"))) {
                     match &slot.node {
                         Node::Open(_) if away > 0 => away += 1,
@@ -438,6 +499,13 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                     let Node::Step(step) = &slot.node else { continue };
                     if step.implicit || away > 0 {
                         continue;
+                    }
+                    if args.list_tags && !ground.shared.options.ansible_manners {
+                        let host = hosts.first().cloned().unwrap_or_else(|| Arc::from("localhost"));
+                        let scope = TaskScope::new(&ground.shared, &vars, &host, Some(step));
+                        for tag in &step.tags {
+                            reach.entry(tag.clone()).or_default().add(step, &scope);
+                        }
                     }
                     for tag in &step.tags {
                         if !all_tags.contains(tag) {
@@ -450,11 +518,15 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                         text.push_str(&format!("\n      {}\tTAGS: [{}]", step.listed(), tags.join(", ")));
                     }
                 }
+                tags_reach = reach;
             }
             if args.list_tags {
                 all_tags.sort();
                 all_tags.dedup();
                 text.push_str(&format!("\n      TASK TAGS: [{}]", all_tags.join(", ")));
+                for (tag, reach) in tags_reach {
+                    text.push_str(&format!("\n        {tag}: {}", reach.shown()));
+                }
             }
             display::out(&text);
         }

@@ -413,7 +413,7 @@ fn kept(step: &Step, done: &Done, no_log: bool) -> Option<Kept> {
             return None;
         }
         let size = postcard::to_allocvec(&result).map_or(usize::MAX, |bytes| bytes.len());
-        let texts = || values().any(|value| inputs::holds_known_secret(value));
+        let texts = || values().any(inputs::holds_known_secret);
         if size > LARGEST || texts() {
             return None;
         }

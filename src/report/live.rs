@@ -351,9 +351,11 @@ impl View {
         let line = self.row(sign, &open.role, &open.name_alone(), &tail, columns, 44);
         let mut out = vec![self.look.paint(tone, &line)];
         for ((tone, text), hosts) in &open.said {
+            let mut hosts = hosts.clone();
+            hosts.sort();
             let several = total > 1;
             let who = if several {
-                names(hosts, columns.saturating_sub(10), self.signs.dots)
+                names(&hosts, columns.saturating_sub(10), self.signs.dots)
             } else {
                 hosts.join(" ")
             };
@@ -555,11 +557,10 @@ fn debug_text(outcome: &Outcome) -> Option<String> {
     if let Some(text) = outcome.result.get("msg") {
         return Some(shown(text));
     }
-    let of = outcome.result.iter().find_map(|(key, value)| {
+    outcome.result.iter().find_map(|(key, value)| {
         let key = key.as_str()?;
         (!key.starts_with("_ansible_") && !hidden.contains(&key)).then(|| format!("{key}: {}", shown(value)))
-    });
-    of
+    })
 }
 
 /// A failure for people: what was said, where, and the last words of the command.

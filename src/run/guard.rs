@@ -153,6 +153,12 @@ impl Refusal {
     }
 }
 
+/// Whether a module with these arguments takes a member of an etcd cluster away, as far as its text tells.
+pub(crate) fn takes_away(module: &str, args: &Dict) -> bool {
+    let deed = recognise::concerning(&recognise::of_module(module, args), "etcd", &[]);
+    deed.is_some_and(|deed| deed.kind != Kind::Start)
+}
+
 impl Guard {
     /// Whether anything was refused.
     pub fn refused(&self) -> bool {

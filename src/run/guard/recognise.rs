@@ -23,7 +23,7 @@ pub(super) fn deeds(call: &ActionCall<'_>) -> Vec<Deed> {
 }
 
 /// The same for modules whose arguments say it all.
-fn of_module(module: &str, args: &Dict) -> Vec<Deed> {
+pub(super) fn of_module(module: &str, args: &Dict) -> Vec<Deed> {
     match module {
         "service" | "systemd" | "systemd_service" | "sysvinit" => service(args),
         "command" | "shell" | "raw" => command(args),
