@@ -23,6 +23,10 @@ pub struct Facts {
     pub wal_exists: Option<bool>,
     /// `member/snap/db` exists.
     pub db_exists: Option<bool>,
+    /// The log has no entry: an etcd made it when it was started on an empty directory under the identity of a
+    /// member whose data is gone (a host that lost them booted, say), and it remembers nothing of what that
+    /// member promised.
+    pub log_empty: bool,
 }
 
 /// What a host holds.
@@ -53,6 +57,7 @@ impl Verdict {
             return Self::Unknown;
         }
         match (facts.wal_exists, facts.db_exists) {
+            (Some(true), _) if facts.log_empty => Self::Remnant,
             (Some(true), _) => Self::Dormant,
             (None, _) => Self::Unknown,
             (Some(false), Some(true)) => Self::Remnant,
@@ -101,6 +106,7 @@ mod tests {
             process_holds_dir: fact(3),
             wal_exists: fact(4),
             db_exists: fact(5),
+            log_empty: false,
         }
     }
 
@@ -127,6 +133,14 @@ mod tests {
         for (text, expected) in CASES {
             assert_eq!(Verdict::of(facts(text)), *expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_log_without_entries_is_no_data() {
+        let empty = |text| Verdict::of(Facts { log_empty: true, ..facts(text) });
+        assert_eq!(empty("nnnnyy"), Verdict::Remnant);
+        assert_eq!(empty("nnynyy"), Verdict::Live, "it may be waiting for its first entry");
+        assert_eq!(empty("nnn?yy"), Verdict::Unknown);
     }
 
     proptest! {

@@ -41,7 +41,10 @@ pub(super) async fn live(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     let state = facts.get("unit_state").and_then(Value::as_str).map(str::to_owned);
     let holders = facts.get("holders").and_then(Value::as_list).map(<[Value]>::to_vec);
     let known = |name: &str| facts.get(name).and_then(Value::as_bool);
+    let log_says =
+        |name: &str| facts.get("log").and_then(Value::as_dict).and_then(|log| log.get(name)?.as_int());
     let seen = Facts {
+        log_empty: log_says("index") == Some(0) && log_says("commit") == Some(0),
         grpc_answers: grpc,
         peer_answers: peers,
         unit_active: state.as_deref().map(|state| !matches!(state, "inactive" | "failed")),
@@ -72,6 +75,11 @@ pub(super) async fn live(call: &ActionCall<'_>) -> Result<Dict, Failure> {
         Some(_) => {}
     }
     match (seen.wal_exists, seen.db_exists) {
+        (Some(true), _) if seen.log_empty => {
+            why.push(format!(
+                "{data} holds a log without an entry: the member was started after its data was lost"
+            ));
+        }
         (Some(true), _) => why.push(format!("{data} holds a write-ahead log")),
         (None, _) => why.push(format!("{data} cannot be read")),
         (_, Some(true)) => why.push(format!("{data} holds a database without a log")),
