@@ -100,9 +100,10 @@ fn a_run_that_is_killed_goes_on() {
             // what was in flight ends by itself
             std::thread::sleep(Duration::from_millis(60));
             let runs = quorate(dir.path(), &["history"]).output().unwrap();
-            began = match said(&runs).contains("broke off") {
-                true => quorate(dir.path(), &["play", "--resume", "last"]),
-                false => quorate(dir.path(), ARGS),
+            began = if said(&runs).contains("broke off") {
+                quorate(dir.path(), &["play", "--resume", "last"])
+            } else {
+                quorate(dir.path(), ARGS)
             };
         }
         let mut once = log(dir.path());

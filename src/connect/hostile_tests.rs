@@ -42,7 +42,7 @@ async fn run_against(bytes: Vec<u8>) -> Result<Dict, RunError> {
     tokio::spawn(async move {
         // it speaks once it has heard the job
         let mut some = [0u8; 64];
-        heard.read(&mut some).await.ok();
+        let _read = heard.read(&mut some).await.ok();
         voice.write_all(&bytes).await.ok();
         voice.shutdown().await.ok();
         // it goes on to listen
@@ -139,7 +139,7 @@ async fn a_tunnel_that_floods_waits_for_its_reader() {
     let link = within(Link::over(channel, "evil")).await.unwrap();
     let flood = tokio::spawn(async move {
         let mut some = [0u8; 64];
-        heard.read(&mut some).await.ok();
+        let _read = heard.read(&mut some).await.ok();
         say(&mut voice, &Reply::TunnelOpened { id: 1 }).await;
         let piece = protocol::encode(&Reply::TunnelData { id: 1, data: vec![0; protocol::CHUNK] }).unwrap();
         let mut sent = 0usize;
@@ -168,5 +168,5 @@ async fn what_is_shouted_on_the_side_is_kept_short() {
     let remote = link.remote.as_ref().unwrap();
     assert!(remote.last_words.lock().unwrap().len() <= 24 * 1024);
     let mut some = [0u8; 64];
-    heard.read(&mut some).await.ok();
+    let _read = heard.read(&mut some).await.ok();
 }

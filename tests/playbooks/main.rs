@@ -160,7 +160,7 @@ fn orders_say_the_same() {
 }
 
 /// A container engine that counts how often the two sides wait for each other, 30 ms apart.
-const FAR: &str = r#"#!/usr/bin/env python3
+const FAR: &str = r"#!/usr/bin/env python3
 import os, queue, subprocess, sys, threading, time
 child = subprocess.Popen(sys.argv[sys.argv.index('sh'):], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 last, turns = None, 0
@@ -187,7 +187,7 @@ threading.Thread(target=carry, args=('to', 0, child.stdin.fileno()), daemon=True
 carry('from', child.stdout.fileno(), 1)
 with open(os.environ['TURNS'], 'a') as file:
     file.write(f'{turns}\n')
-"#;
+";
 
 /// Tasks between two barriers, and the items of a loop, cost one round trip together.
 #[test]
