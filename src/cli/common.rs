@@ -329,7 +329,7 @@ pub fn ground(
         diff: shape.diff || settings.flag("DIFF_ALWAYS"),
         verbosity,
         // waiting for hosts costs nothing, so without an explicit number many are worked on at once
-        forks: forks.unwrap_or(500),
+        forks: forks.unwrap_or(crate::vars::WIDE),
         limit: limit_text,
         run_tags: if tags.0.is_empty() { vec!["all".into()] } else { tags.0.to_vec() },
         skip_tags: tags.1.to_vec(),
@@ -665,10 +665,10 @@ pub fn start(ground: &Ground) -> Arc<Run> {
     match stdout_callback(ground) {
         "minimal" => start_minimal_as(ground, false),
         "oneline" => start_minimal_as(ground, true),
+        "json" => read_by(ground, Box::new(crate::report::callbacks::Json::default())),
         _ => {
-            let mut reader = Ansible::new(ground.look, ground.manner);
             tell_config(ground);
-            run_with(ground, Box::new(move |event: Event| reader.event(&event)))
+            read_by(ground, Box::new(Ansible::new(ground.look, ground.manner)))
         }
     }
 }
@@ -713,9 +713,36 @@ pub fn start_minimal(ground: &Ground, one_line: bool) -> Arc<Run> {
 }
 
 fn start_minimal_as(ground: &Ground, one_line: bool) -> Arc<Run> {
-    let mut reader = crate::report::Minimal::new(ground.look, ground.manner, one_line);
     tell_config(ground);
-    run_with(ground, Box::new(move |event: Event| reader.event(&event)))
+    read_by(ground, Box::new(crate::report::Minimal::new(ground.look, ground.manner, one_line)))
+}
+
+/// A run with its own output, and with what `callbacks_enabled` asks for beside it.
+fn read_by(ground: &Ground, mut reader: Box<dyn crate::report::Reader>) -> Arc<Run> {
+    let mut beside = Vec::new();
+    for name in ground.shared.settings.text("CALLBACKS_ENABLED").split(',').map(str::trim) {
+        if name.is_empty() {
+            continue;
+        }
+        match crate::report::callbacks::beside(name, ground.look.columns) {
+            Some(reader) => beside.push(reader),
+            // the default output may be named as well
+            None if matches!(name.rsplit('.').next(), Some("default" | "minimal" | "oneline" | "json")) => {}
+            None => display::warning(&format!(
+                "Skipping callback plugin '{name}', unable to load: callbacks in Python are not run; there are {}",
+                crate::report::callbacks::BESIDE.join(", ")
+            )),
+        }
+    }
+    run_with(
+        ground,
+        Box::new(move |event: Event| {
+            reader.event(&event);
+            for other in &mut beside {
+                other.event(&event);
+            }
+        }),
+    )
 }
 
 /// Which configuration this is, for those who ask for more.

@@ -104,6 +104,7 @@ pub(super) const HELP: &str =
   quorate vault                 encrypted files and strings          ansible-vault
   quorate doc [NAME]            the reference of what is built in    ansible-doc
   quorate config                settings, and who said so            ansible-config
+  quorate galaxy                install and build roles, collections ansible-galaxy
   quorate plan PLAYBOOK…        what `play` would change, with differences; changes nothing
   quorate history               runs of the past: all, one, two side by side; `play --resume RUN` goes on
   quorate graph PLAYBOOK        what comes before what, and why
@@ -121,6 +122,7 @@ pub(super) const COMMANDS: &[&str] = &[
     "vault",
     "doc",
     "config",
+    "galaxy",
     "plan",
     "graph",
     "history",

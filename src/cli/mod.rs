@@ -7,6 +7,7 @@ pub mod common;
 mod config;
 mod doc;
 mod explain;
+mod galaxy;
 mod graph;
 mod help;
 mod history;
@@ -87,7 +88,8 @@ pub fn main(args: Vec<String>) -> ExitCode {
         "ansible-vault" => vault::main(&rest, true),
         "ansible-doc" => doc::main(&rest, true),
         "ansible-config" => config::main(&rest, true),
-        "ansible-galaxy" | "ansible-console" | "ansible-pull" => {
+        "ansible-galaxy" => galaxy::main(&rest, true),
+        "ansible-console" | "ansible-pull" => {
             crate::report::display::err(&format!(
                 "{called}: this command is not there; README.md says what is"
             ));
@@ -108,6 +110,7 @@ fn command(words: &[String]) -> u8 {
         Some("vault") => vault::main(rest, false),
         Some("doc") => doc::main(rest, false),
         Some("config") => config::main(rest, false),
+        Some("galaxy") => galaxy::main(rest, false),
         Some("explain") => explain::main(rest),
         Some("plan") => plan::main(rest),
         Some("graph") => graph::main(rest),
@@ -163,6 +166,7 @@ fn commands() -> Vec<(&'static str, clap::Command)> {
         ("vault", vault::command()),
         ("doc", doc::command()),
         ("config", config::command()),
+        ("galaxy", galaxy::command()),
         ("plan", plan::command()),
         ("graph", graph::command()),
         ("history", history::command()),

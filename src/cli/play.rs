@@ -191,6 +191,7 @@ fn play(
         let recording = common::record(&run, &args.shape)?;
         common::watch_interrupts(&run);
         let mut runner = Runner::new(run.clone(), filter, ground.limit.clone(), args.start_at_task.clone());
+        runner.asks = args.step;
         let mut code = status::DONE;
         for book in &books {
             for (index, play) in book.plays.iter().enumerate() {

@@ -591,9 +591,9 @@ impl Loader {
         from_task: bool,
     ) -> Loaded<Arc<RoleUse>> {
         let Some(path) = self.find_role(name, around) else {
-            return Err(Diag::error("E0121", format!("the role '{name}' was not found"))
+            let searched = self.searched(around);
+            return Err(Diag::error("E0121", format!("the role '{name}' was not found in {searched}"))
                 .at(span)
-                .note(format!("searched in {}", self.searched(around)))
                 .did_you_mean(name, self.role_names(around)));
         };
         let full = full_role_name(&path);
@@ -650,11 +650,7 @@ impl Loader {
             tasks: Vec::new(),
             handlers: Vec::new(),
             public,
-            entry: from
-                .tasks
-                .as_deref()
-                .map_or("main", |t| t.trim_end_matches(".yml").trim_end_matches(".yaml"))
-                .to_owned(),
+            entry: from.tasks.as_deref().unwrap_or("main").to_owned(),
             validates: true,
             from_task,
         };

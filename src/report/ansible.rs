@@ -106,7 +106,13 @@ impl Ansible {
         let indent = (indent || always || verbose > 2).then_some(4);
         if self.manner.yaml {
             let mut yaml = String::new();
-            let style = quorate_yaml::EmitStyle::nice();
+            // lines are not told twice
+            for (text, lines) in [("stdout", "stdout_lines"), ("stderr", "stderr_lines")] {
+                if shown.contains_key(text) && shown.contains_key(lines) {
+                    shown.insert(lines, "<omitted>");
+                }
+            }
+            let style = quorate_yaml::EmitStyle { literal_blocks: true, ..quorate_yaml::EmitStyle::nice() };
             if let Ok(text) = quorate_yaml::to_yaml(&Value::dict(shown.clone()), &style) {
                 for line in text.lines() {
                     yaml.push_str("\n    ");
@@ -265,7 +271,11 @@ impl Ansible {
                     self.error(chain);
                 }
                 let text = format!("failed: [{host}] (item={label}) => {}", self.dump(&result, false));
-                self.line(Tone::Error, &text);
+                if self.manner.failed_to_stderr {
+                    display::err(&self.look.paint(Tone::Error, &text));
+                } else {
+                    self.line(Tone::Error, &text);
+                }
             }
             Status::Skipped => {
                 if self.manner.show_skipped {
@@ -302,11 +312,11 @@ fn clean(result: &mut Dict, step: &Step) {
     result.retain(|key, value| {
         let key = key.as_str().unwrap_or_default();
         match key {
-            "msg" | "exception" | "warnings" | "deprecations" => true,
+            "msg" | "exception" | "warnings" | "deprecations" | "skipped_reason" => true,
             "failed" => value.is_truthy(),
             _ if key.starts_with("_ansible_") => true,
-            "changed" | "invocation" | "ansible_loop_var" | "skipped" | "skip_reason" | "skipped_reason"
-            | "failed_when_result" => false,
+            "changed" | "invocation" | "ansible_loop_var" | "skipped" | "skip_reason"
+            | "failed_when_result" | "results" => false,
             _ => !alone,
         }
     });
@@ -400,6 +410,7 @@ impl Reader for Ansible {
                 display::out(&self.look.paint(Tone::Skipped, "skipping: no hosts matched"))
             }
             Event::NoHostsRemaining => self.banner("NO MORE HOSTS LEFT"),
+            Event::Asked(question) => self.banner(question),
             Event::TaskStarted { step, title, check } => {
                 let prefix = if step.context.handlers { "RUNNING HANDLER" } else { "TASK" };
                 let marker = if *check && self.manner.check_markers { " [CHECK MODE]" } else { "" };

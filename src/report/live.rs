@@ -232,6 +232,10 @@ impl View {
                 out.extend(self.close(now, columns));
                 out.push("no host is left".into());
             }
+            Event::Asked(question) => {
+                out.extend(self.close(now, columns));
+                out.push(question.clone());
+            }
             Event::TaskStarted { step, title, .. } => {
                 if self.open.as_ref().is_none_or(|open| open.id != step.id) {
                     out.extend(self.close(now, columns));

@@ -105,6 +105,7 @@ impl Reader for Minimal {
             | Event::PlayStarted { .. }
             | Event::NoHostsMatched
             | Event::NoHostsRemaining
+            | Event::Asked(_)
             | Event::TaskStarted { .. }
             | Event::HostStarted { .. }
             | Event::Item { .. }

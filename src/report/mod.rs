@@ -5,6 +5,7 @@
 //! **Invariant:** a reader never decides anything, and has no way back into the run.
 
 mod ansible;
+pub mod callbacks;
 pub mod diff;
 pub mod display;
 pub mod html;
@@ -111,6 +112,8 @@ pub enum Event {
     NoHostsMatched,
     /// Every host has failed.
     NoHostsRemaining,
+    /// `--step` has asked this, and somebody has answered.
+    Asked(String),
     /// A task begins.
     TaskStarted {
         /// The step.

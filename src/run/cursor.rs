@@ -42,6 +42,8 @@ pub(super) struct Cursor {
     pub(super) waits: bool,
     /// Another host's failure is this one's too, once the step at hand has ended here.
     pub(super) doomed: bool,
+    /// The failure it is at was another host's.
+    pub(super) shares: bool,
     /// How it fares.
     pub(super) health: Health,
     inside: Vec<Inside>,
@@ -96,6 +98,7 @@ impl Cursor {
             busy: false,
             waits: false,
             doomed: false,
+            shares: false,
             health: Health::Well,
             inside: Vec::new(),
             notified: HashSet::new(),
@@ -110,11 +113,6 @@ impl Cursor {
     /// Whether it takes part.
     pub(super) fn is_active(&self, program: &Program) -> bool {
         self.at < program.len() && matches!(self.health, Health::Well)
-    }
-
-    /// Whether it is inside a `rescue` or `always`, where a failure elsewhere does not reach it.
-    pub(super) fn is_recovering(&self) -> bool {
-        self.inside.iter().any(|inside| inside.section != Section::Body)
     }
 
     pub(super) fn open(&mut self, block: BlockId) {

@@ -71,9 +71,9 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
     let name = batch_host(batch, group);
     let render_tags = runner.tag_renderer(&batch.vars, &name);
     let mut context = (*step.context).clone();
-    // nothing of a dynamic include is inherited but its variables and `apply`
+    // nothing of a dynamic include is inherited but its variables, which stand above facts, and `apply`
     if !step.task.vars.is_empty() {
-        context.block_vars.insert(0, step.task.vars.clone());
+        context.include_params.insert(0, step.task.vars.clone());
     }
     if !group.locals.is_empty() {
         context.include_params.insert(0, Arc::new(group.locals.clone()));
@@ -106,9 +106,12 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
         let Some(path) = loader.find_tasks(wanted, &around) else {
             let base =
                 std::path::absolute(around.dir.join(wanted)).unwrap_or_else(|_| around.dir.join(wanted));
+            let base = base.display();
             return Err(Diag::error(
                 "E0230",
-                format!("Could not find or access '{}' on the Ansible Controller.", base.display()),
+                format!(
+                    "Could not find or access '{base}' on the Ansible Controller: Unable to retrieve file contents.\nCould not find or access '{base}' on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option: [Errno 2] No such file or directory: '{base}'"
+                ),
             )
             .at(step.task.span)
             .did_you_mean(wanted, yaml_names(&around.dir)));

@@ -36,11 +36,19 @@ pub struct Runner {
     pub(super) tags: TagFilter,
     limit: Option<quorate_inventory::Limit>,
     start_at: Option<String>,
+    /// `--step`: ask before each task.
+    pub asks: bool,
+    /// Steps that were asked about, and whether they are to run.
+    answered: HashMap<StepId, bool>,
     /// Counts so far.
     pub recap: Recap,
     failed: HashSet<Arc<str>>,
     unreachable: HashSet<Arc<str>>,
+    /// Rescued from somebody else's failure that was everybody's: fine, but in no later play.
+    barred: HashSet<Arc<str>>,
     broke: bool,
+    /// A mistake in the playbook came to light: no recap, as Ansible has it.
+    aborted: bool,
     /// `end_play`: no further batch of this play.
     ended_play: bool,
     prompted: HashMap<usize, Dict>,
@@ -83,6 +91,12 @@ pub(super) struct Batch {
     max_fail: Option<f64>,
     last_free: Option<StepId>,
     stop: bool,
+    /// `max_fail_percentage` has ended it.
+    nobody_left: bool,
+    /// Somebody waits at the end of a section for others who are still in it.
+    held: bool,
+    /// Who has taken part in a failure of a step, as its own or as somebody else's.
+    shared: HashSet<(StepId, usize)>,
     /// Failures of every task go to the debugger.
     debugs: bool,
     /// Steps may be sent ahead of their turn.
@@ -186,10 +200,14 @@ impl Runner {
             tags,
             limit,
             start_at,
+            asks: false,
+            answered: HashMap::new(),
             recap: Recap::default(),
             failed: HashSet::new(),
             unreachable: HashSet::new(),
+            barred: HashSet::new(),
             broke: false,
+            aborted: false,
             ended_play: false,
             prompted: HashMap::new(),
             number: 0,
@@ -203,9 +221,11 @@ impl Runner {
         self.prompted.insert(play, answers);
     }
 
-    /// Ansible's exit status: 4 where a host was unreachable, 2 where one failed.
+    /// Ansible's exit status: 1 for a mistake of the playbook's, 4 where a host was unreachable, 2 where one failed.
     pub fn status(&self) -> u8 {
-        if !self.failed.is_empty() || self.broke {
+        if self.aborted {
+            1
+        } else if !self.failed.is_empty() || self.broke {
             2
         } else if !self.unreachable.is_empty() {
             4
@@ -228,6 +248,9 @@ impl Runner {
 
     /// The end: counts for everybody.
     pub fn finish(&mut self) {
+        if self.aborted {
+            return;
+        }
         let recap = self.recap.clone();
         self.run.tell(Event::Finished(recap));
     }
@@ -286,8 +309,13 @@ impl Runner {
             }
         }
         let matched = names.clone();
-        names.retain(|name| !self.failed.contains(name) && !self.unreachable.contains(name));
+        names.retain(|name| !self.is_lost(name));
         Ok((names, matched))
+    }
+
+    /// Whether a host takes no part in later plays.
+    fn is_lost(&self, name: &Arc<str>) -> bool {
+        self.failed.contains(name) || self.unreachable.contains(name) || self.barred.contains(name)
     }
 
     /// Runs a play; true where nothing may follow.
@@ -309,44 +337,38 @@ impl Runner {
             .get(Kw::CheckMode)
             .and_then(Value::to_bool_loose)
             .unwrap_or(self.run.shared.options.check);
-        if hosts.is_empty() {
-            if !matched.is_empty() {
-                // everybody has failed before
-                return Ok(false);
-            }
+        if matched.is_empty() {
             self.run.tell(Event::PlayStarted { name, check });
             self.run.tell(Event::NoHostsMatched);
             return Ok(false);
         }
-        *vars.all_hosts.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(matched);
-        let sizes = batch_sizes(play, &scope, hosts.len())?;
-        let mut rest = hosts.as_slice();
+        *vars.all_hosts.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Arc::new(matched.clone());
+        *vars.alive.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(hosts);
+        let sizes = batch_sizes(play, &scope, matched.len())?;
+        let mut rest = matched.as_slice();
         for size in sizes {
-            let (batch, after) = rest.split_at(size.min(rest.len()));
+            let (all, after) = rest.split_at(size.min(rest.len()));
             rest = after;
-            let batch: Vec<Arc<str>> = batch
-                .iter()
-                .filter(|h| !self.failed.contains(*h) && !self.unreachable.contains(*h))
-                .cloned()
-                .collect();
+            let batch: Vec<Arc<str>> = all.iter().filter(|h| !self.is_lost(h)).cloned().collect();
+            self.run.tell(Event::PlayStarted { name: name.clone(), check });
+            // everybody has failed before
             if batch.is_empty() {
                 continue;
             }
             if let Some(running) = self.run.running.get() {
                 running.batch(batch.len());
             }
-            self.run.tell(Event::PlayStarted { name: name.clone(), check });
-            let before = self.failed.len() + self.unreachable.len();
             let broke = self.batch(play, &vars, &batch).await?;
             if std::mem::take(&mut self.ended_play) {
                 return Ok(broke);
             }
-            let lost = self.failed.len() + self.unreachable.len() - before;
             if broke {
                 self.broke = true;
                 return Ok(true);
             }
-            if lost >= batch.len() || self.run.is_interrupted() {
+            let lost = batch.iter().filter(|h| self.is_lost(h)).count();
+            if lost >= all.len() || self.run.is_interrupted() {
                 return Ok(true);
             }
         }
@@ -358,8 +380,7 @@ impl Runner {
         let set = |lock: &std::sync::RwLock<Arc<Vec<Arc<str>>>>, value: Arc<Vec<Arc<str>>>| {
             *lock.write().unwrap_or_else(std::sync::PoisonError::into_inner) = value;
         };
-        set(&vars.batch, list.clone());
-        set(&vars.alive, list);
+        set(&vars.batch, list);
         self.read_vars_files(play, vars, names)?;
         let mut batch = self.prepare(play, vars, names)?;
         let (sender, mut receiver) = mpsc::unbounded_channel();
@@ -380,6 +401,11 @@ impl Runner {
         }
         self.tell_up_to(&mut batch, usize::MAX);
         self.flush_notices();
+        if batch.nobody_left {
+            // once for the percentage, once because everybody is gone by it
+            self.run.tell(Event::NoHostsRemaining);
+            self.run.tell(Event::NoHostsRemaining);
+        }
         Ok(batch.stop)
     }
 
@@ -477,7 +503,8 @@ impl Runner {
             None => self.run.shared.options.force_handlers || settings.flag("DEFAULT_FORCE_HANDLERS"),
         };
         let rules = crate::plan::gates::GateRules {
-            all: crate::environment("QUORATE_GATES").as_deref() == Some("all")
+            all: self.asks
+                || crate::environment("QUORATE_GATES").as_deref() == Some("all")
                 || super::debugger::possible(&self.run, &strategy, &program),
             none: free,
             counts_failures: max_fail.is_some(),
@@ -503,9 +530,13 @@ impl Runner {
             max_fail,
             last_free: None,
             stop: false,
+            nobody_left: false,
+            held: false,
+            shared: HashSet::new(),
             debugs: super::debugger::everywhere(&self.run, &strategy),
             // whoever reads along line by line reads them in order
             runs_ahead: crate::environment("QUORATE_BATCH").as_deref() != Some("off")
+                && !self.asks
                 // what stands of an earlier run, a plan and a look ahead go step by step
                 && self.run.resume.get().is_none()
                 && self.run.promise.get().is_none()
@@ -584,22 +615,27 @@ impl Runner {
         }
         let handler_context = Context { handlers: true, ..base.clone() };
         let mut handler_slots: Program = Vec::new();
-        let mut roles = Vec::new();
-        for entries in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks] {
-            crate::vars::collect_roles(entries, &mut roles);
-        }
         let mut seen = HashSet::new();
-        for role in &roles {
-            if seen.insert((role.identity, role.role.path.clone())) {
-                let context = Context {
-                    role: Some(role.clone()),
-                    keywords: Arc::new(role.keywords.inside(&handler_context.keywords)),
-                    ..handler_context.clone()
-                };
-                handler_slots.extend(flatten(&role.handlers, &context, &self.tags, &render_tags));
+        let mut of_roles = |lists: &[&Vec<crate::playbook::Entry>], slots: &mut Program| {
+            let mut roles = Vec::new();
+            for entries in lists {
+                crate::vars::collect_roles(entries, &mut roles);
             }
-        }
+            for role in &roles {
+                if seen.insert((role.identity, role.role.path.clone())) {
+                    let context = Context {
+                        role: Some(role.clone()),
+                        keywords: Arc::new(role.keywords.inside(&handler_context.keywords)),
+                        ..handler_context.clone()
+                    };
+                    slots.extend(flatten(&role.handlers, &context, &self.tags, &render_tags));
+                }
+            }
+        };
+        // the play's own stand between those of its roles and those of roles that its tasks import
+        of_roles(&[&play.roles], &mut handler_slots);
         handler_slots.extend(flatten(&play.handlers, &handler_context, &self.tags, &render_tags));
+        of_roles(&[&play.pre_tasks, &play.tasks, &play.post_tasks], &mut handler_slots);
         Ok((program, handler_slots))
     }
 
@@ -762,6 +798,9 @@ impl Runner {
                 moved |= self.walk(batch, index);
                 batch.look(index);
             }
+            if moved && std::mem::take(&mut batch.held) {
+                batch.watch.all = true;
+            }
             // steps that have just come in may not be for everybody: hosts walk again before anything starts
             if self.settle_expansions(batch)? || self.flush_handlers(batch) {
                 batch.watch.all = true;
@@ -789,6 +828,11 @@ impl Runner {
             {
                 return moved;
             }
+            if self.is_held(batch, index) {
+                batch.held = true;
+                return moved;
+            }
+            let host = &mut batch.hosts[index];
             let slot = &batch.program[host.at];
             match slot.node.clone() {
                 Node::Open(block) => host.open(block),
@@ -805,6 +849,7 @@ impl Runner {
                     match host.close(block, &batch.program) {
                         Some(Fate::Out) => self.lose(batch, index),
                         // a failure on its way has been taken care of after all
+                        Some(Fate::Rescued) if batch.hosts[index].shares => {}
                         Some(Fate::Rescued) => {
                             let counts = self.count(&name);
                             counts.failed = counts.failed.saturating_sub(1);
@@ -843,6 +888,29 @@ impl Runner {
             }
             moved = true;
         }
+    }
+
+    /// Whether a host may not leave a section of a block yet: the step that ended it may still fail for everybody.
+    fn is_held(&self, batch: &Batch, index: usize) -> bool {
+        let at = batch.hosts[index].at;
+        if batch.free || !matches!(batch.program[at].node, Node::Rescue(_) | Node::Always(_) | Node::Close(_))
+        {
+            return false;
+        }
+        let before = batch.program[..at].iter().enumerate().rev().find_map(|(at, slot)| match &slot.node {
+            Node::Step(step) => Some((at, step)),
+            _ => None,
+        });
+        let Some((before, step)) = before else { return false };
+        let set = |kw| step.keywords.get(kw).is_some();
+        if !(set(Kw::AnyErrorsFatal) || set(Kw::RunOnce) || batch.max_fail.is_some()) {
+            return false;
+        }
+        batch.hosts.iter().enumerate().any(|(other, host)| {
+            other != index
+                && (takes_part(batch, host) || host.busy)
+                && host.at - usize::from(host.waits && host.at > 0) <= before
+        })
     }
 
     /// Everybody is at a flush (or past it): notified handlers run next.
@@ -959,9 +1027,11 @@ impl Runner {
                 Err(diag) => {
                     for index in &group.hosts {
                         let name = batch.hosts[*index].name.clone();
-                        let message = diag.one_line();
-                        let result =
-                            dict! {"msg" => &message, "failed" => true, "include" => group.include.clone()};
+                        let message = diag.message.clone();
+                        let mut result = dict! {"reason" => &message, "failed" => true, "changed" => false};
+                        if group.step.module() == "include_tasks" {
+                            result.insert("include", group.include.clone());
+                        }
                         let links = vec![(
                             message,
                             if diag.span.is_known() { diag.span } else { group.step.task.span },
@@ -1046,15 +1116,23 @@ impl Runner {
                 continue;
             }
             if step.module() == "meta" {
-                self.announce(batch, &step, index);
                 self.meta(batch, index, &step)?;
+                batch.watch.all = true;
+                begun = true;
+                continue;
+            }
+            if !self.may_run(batch, &step, index) {
+                batch.hosts[index].at += 1;
                 batch.watch.all = true;
                 begun = true;
                 continue;
             }
             let name = batch.hosts[index].name.clone();
             let once = self.set(batch, &step, &name, Kw::RunOnce);
-            if once {
+            if once && batch.free {
+                let text = "Using run_once with the free strategy is not currently supported. This task will still be executed for every host in the inventory list.";
+                self.tell(batch, step.id, Event::Warning(text.to_owned()));
+            } else if once {
                 if batch.once.contains(&step.id) {
                     continue;
                 }
@@ -1144,8 +1222,36 @@ impl Runner {
             return step.title();
         };
         let rendered = render::value(scope, &Value::Str(name.clone()))
-            .map_or_else(|_| name.as_str().to_owned(), |v| str_of(&v));
+            .map_or_else(|error| marked(name.as_str(), &error.to_string()), |v| str_of(&v));
         step.titled(&rendered)
+    }
+
+    /// Asks whether a step is to run, where `--step` was given.
+    fn may_run(&mut self, batch: &mut Batch, step: &Arc<Step>, index: usize) -> bool {
+        if let Some(answer) = self.answered.get(&step.id) {
+            return *answer;
+        }
+        if !self.asks {
+            return true;
+        }
+        // what came before is told before the question
+        let at = batch.hosts[index].at;
+        self.tell_up_to(batch, at);
+        let question = format!("Perform task: TASK: {} (N)o/(y)es/(c)ontinue: ", step.title());
+        crate::report::display::prompt(&question);
+        let answer = tokio::task::block_in_place(|| crate::cli::ask::line(true)).unwrap_or_default();
+        let answer = answer.trim().to_lowercase();
+        let run = match answer.as_str() {
+            "y" | "yes" => true,
+            "c" | "continue" => {
+                self.asks = false;
+                true
+            }
+            _ => false,
+        };
+        self.run.tell(Event::Asked(question));
+        self.answered.insert(step.id, run);
+        run
     }
 
     /// The banner of a step, once.
@@ -1554,7 +1660,12 @@ impl Runner {
             batch.hosts[index].ahead.clear();
         }
         // what happens to one host only leaves the others where they are
-        batch.watch.all |= once || failed || expands || batch.hosts[index].doomed || !done.effects.is_empty();
+        batch.watch.all |= std::mem::take(&mut batch.held)
+            || once
+            || failed
+            || expands
+            || batch.hosts[index].doomed
+            || !done.effects.is_empty();
         let stands = self.stands;
         let counts = self.count(name);
         let changed = done.result.get("changed").is_some_and(Value::is_truthy);
@@ -1577,9 +1688,11 @@ impl Runner {
                 batch.hosts[index].at += 1;
             }
             Status::Unreachable if done.ignored => {
-                counts.skipped += 1;
+                counts.ok += 1;
                 counts.ignored += 1;
                 batch.hosts[index].at += 1;
+                // what is ignored here is everybody's all the same
+                self.lost_somebody(batch, step);
             }
             Status::Failed => self.failed(batch, index, step, &done),
             Status::Unreachable => {
@@ -1590,7 +1703,8 @@ impl Runner {
             }
         }
         if std::mem::take(&mut batch.hosts[index].doomed) && batch.hosts[index].health == Health::Well {
-            share_failure(batch, index);
+            batch.shared.insert((step.id, index));
+            self.share_failure(batch, index);
         }
         for handler in &done.notify {
             self.notify(batch, index, step, handler);
@@ -1605,11 +1719,11 @@ impl Runner {
                     && !batch.hosts[other].busy
                 {
                     if failed {
-                        let task = failed_task(step);
-                        batch.hosts[other].rescuing.push_back((task, Value::dict(registered(&done.result))));
-                        if batch.hosts[other].fail(&batch.program) == Fate::Out {
-                            let name = batch.hosts[other].name.clone();
-                            self.failed.insert(name);
+                        // as Ansible has it: once for the step, and once more because it was everybody's; so
+                        // whoever only followed is rescued by nothing
+                        self.share_failure(batch, other);
+                        if batch.hosts[other].health == Health::Well {
+                            self.share_failure(batch, other);
                         }
                     } else {
                         batch.hosts[other].at += 1;
@@ -1629,6 +1743,8 @@ impl Runner {
             .rescuing
             .push_back((failed_task(step), Value::dict(registered(&done.result)).untrusted()));
         batch.hosts[index].doomed = false; // it has failed by itself
+        batch.hosts[index].shares = false;
+        batch.shared.insert((step.id, index));
         let fate = batch.hosts[index].fail(&batch.program);
         let counts = self.count(&name);
         match fate {
@@ -1661,6 +1777,7 @@ impl Runner {
 
     /// `any_errors_fatal` and `max_fail_percentage`: one host's failure may be everybody's.
     fn lost_somebody(&mut self, batch: &mut Batch, step: &Arc<Step>) {
+        batch.watch.all = true;
         self.refresh_alive(batch);
         let once = batch.once.contains(&step.id);
         let first = batch.hosts[0].name.clone();
@@ -1681,30 +1798,38 @@ impl Runner {
         if somebody_out {
             batch.stop = true;
         }
+        if over {
+            batch.nobody_left = true;
+        } else if once {
+            // who follows a step that runs once follows it in its failure, too
+            return;
+        }
         for other in 0..batch.hosts.len() {
             let host = &mut batch.hosts[other];
-            if host.health != Health::Well || host.is_recovering() {
+            if host.health != Health::Well || batch.shared.contains(&(step.id, other)) {
                 continue;
             }
-            if over && !fatal {
+            if over {
                 host.leave_blocks();
             }
             // a host that is at this very step ends it first, and finds itself failed afterwards
             if host.busy || (!once && step_at(&batch.program, host.at) == Some(step.id)) {
                 host.doomed = true;
-                if somebody_out {
-                    host.leave_blocks();
-                }
                 continue;
             }
-            share_failure(batch, other);
+            batch.shared.insert((step.id, other));
+            self.share_failure(batch, other);
         }
-        if batch.stop {
-            for host in &mut batch.hosts {
-                if host.health == Health::Well && !host.is_recovering() && !host.doomed {
-                    host.health = Health::Ended;
-                }
-            }
+    }
+
+    /// Somebody's failure is this host's, too.
+    fn share_failure(&mut self, batch: &mut Batch, index: usize) {
+        let host = &mut batch.hosts[index];
+        host.rescuing.push_back((Value::Null, Value::dict(Dict::new())));
+        host.shares = true;
+        self.barred.insert(host.name.clone());
+        if host.fail(&batch.program) == Fate::Out {
+            self.lose(batch, index);
         }
     }
 
@@ -1778,7 +1903,7 @@ impl Runner {
                 let text = format!("[ERROR]: {message}\n{}", crate::report::origin(step.task.span));
                 self.run.tell(Event::Refused { text: text.trim_end().to_owned() });
                 batch.stop = true;
-                self.broke = true;
+                self.aborted = true;
                 for host in &mut batch.hosts {
                     if host.health == Health::Well {
                         host.health = Health::Ended;
@@ -1820,13 +1945,35 @@ impl Runner {
             Ok(true)
         };
         let action = action.trim().to_owned();
-        if !holds(&scope)? {
+        // these are each host's own; the others happen once, as the first host says
+        let each = matches!(
+            action.as_str(),
+            "noop" | "reset_connection" | "end_host" | "flush_handlers" | "end_role"
+        );
+        if each {
+            batch.told.remove(&step.id);
+        }
+        self.announce(batch, step, index);
+        if !each && !batch.free {
+            for host in &mut batch.hosts {
+                if host.at == at && host.health == Health::Well && !host.busy && host.name != name {
+                    host.at += 1;
+                }
+            }
+        }
+        let unconditional = matches!(action.as_str(), "noop" | "refresh_inventory" | "reset_connection");
+        if unconditional && !step.keywords.when.is_empty() {
+            let text = format!("{action} task does not support when conditional");
+            self.tell(batch, step.id, Event::Warning(text));
+        }
+        if !unconditional && !holds(&scope)? {
             let rest = match action.as_str() {
                 "end_host" => format!(", continuing execution for {name}"),
                 "end_role" => format!(", continuing execution for {name}"),
                 "end_batch" => ", continuing current batch".to_owned(),
                 "end_play" => ", continuing play".to_owned(),
                 "clear_facts" => format!(", not clearing facts and fact cache for {name}"),
+                "flush_handlers" => format!(", not running handlers for {name}"),
                 _ => String::new(),
             };
             let message = match action.as_str() {
@@ -1844,20 +1991,8 @@ impl Runner {
                 ignored: false,
                 error: None,
             };
-            let told = matches!(
-                action.as_str(),
-                "end_host"
-                    | "end_play"
-                    | "end_batch"
-                    | "end_role"
-                    | "clear_facts"
-                    | "clear_host_errors"
-                    | "reset_connection"
-                    | "refresh_inventory"
-            );
-            if told {
+            if !matches!(action.as_str(), "clear_host_errors") {
                 self.tell(batch, step.id, Event::Result { step: step.clone(), looped: false, outcome });
-                self.count(&name).skipped += 1;
             }
             batch.hosts[index].at += 1;
             return Ok(());
@@ -1921,10 +2056,20 @@ impl Runner {
                     }
                 }
             }
-            "clear_facts" => self.run.shared.clear_facts(&name),
+            "clear_facts" => {
+                let all: Vec<Arc<str>> = if batch.free {
+                    vec![name.clone()]
+                } else {
+                    batch.vars.all_hosts.read().unwrap_or_else(std::sync::PoisonError::into_inner).to_vec()
+                };
+                for host in &all {
+                    self.run.shared.clear_facts(host);
+                }
+            }
             "clear_host_errors" => {
                 self.failed.clear();
                 self.unreachable.clear();
+                self.barred.clear();
                 for host in &mut batch.hosts {
                     if let Some(journal) = self.run.journal.get()
                         && host.health != Health::Ended
@@ -1978,6 +2123,16 @@ pub(crate) fn name_of(play: &Play, scope: &TaskScope) -> String {
         (Some(name), _) if !name.is_empty() => shown(&Value::Str(name.clone())),
         (_, Value::List(items)) => items.iter().map(shown).collect::<Vec<_>>().join(","),
         (_, other) => shown(other),
+    }
+}
+
+/// A name that does not render: where its only template stands, what is wrong with it; else as it is written.
+fn marked(name: &str, why: &str) -> String {
+    match (name.find("{{"), name.rfind("}}")) {
+        (Some(from), Some(to)) if name.matches("{{").count() == 1 && !name.contains("{%") && from < to => {
+            format!("{}<< error 1 - {why} >>{}", &name[..from], &name[to + 2..])
+        }
+        _ => name.to_owned(),
     }
 }
 
@@ -2044,14 +2199,6 @@ async fn held(
 }
 
 /// What befell another host befalls this one too: a `rescue` of its own takes over, or it is out.
-fn share_failure(batch: &mut Batch, index: usize) {
-    let host = &mut batch.hosts[index];
-    host.rescuing.push_back((Value::Null, Value::dict(Dict::new())));
-    if host.fail(&batch.program) == Fate::Out {
-        host.health = Health::Ended;
-    }
-}
-
 /// Whether a host still walks: well, or failed with handlers to run.
 fn takes_part(batch: &Batch, host: &Cursor) -> bool {
     host.is_active(&batch.program)

@@ -1001,6 +1001,12 @@ impl Life<'_> {
             }
         };
         normalise(&mut result);
+        // facts are too many for any output
+        if matches!(self.step.module(), "gather_facts" | "setup")
+            && !result.get("failed").is_some_and(Value::is_truthy)
+        {
+            result.insert("_ansible_verbose_override", true);
+        }
         if let Some(text) = result
             .get("msg")
             .and_then(Value::as_str)

@@ -39,7 +39,7 @@ pub(super) fn run(scope: &TaskScope, call: &LookupCall, caller: &dyn Caller) -> 
         }),
         "ini" => ini(scope, call),
         "csvfile" => csvfile(scope, call),
-        "config" => each(call, |term| config(scope, term)),
+        "config" => configs(scope, call),
         _ => return None,
     })
 }
@@ -48,12 +48,17 @@ fn failed(call: &LookupCall, why: impl Into<String>) -> Error {
     Error::new(Kind::Lookup(call.name.clone()), why)
 }
 
+/// What went wrong, without the words that templates put in front.
+fn bare(error: &Error) -> String {
+    error.detail().to_owned()
+}
+
 fn each(call: &LookupCall, one: impl Fn(&str) -> Result<Value>) -> Result<Vec<Value>> {
     call.terms
         .iter()
         .map(|term| {
             one(&str_of(term))
-                .map_err(|e| if matches!(e.kind(), Kind::Runtime) { failed(call, e.to_string()) } else { e })
+                .map_err(|e| if matches!(e.kind(), Kind::Runtime) { failed(call, bare(&e)) } else { e })
         })
         .collect()
 }
@@ -257,8 +262,7 @@ fn lines(call: &LookupCall) -> Result<Vec<Value>> {
 
 fn inventory_hostnames(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
     let inventory = scope.shared.inventory();
-    let pattern = call.terms.iter().map(str_of).collect::<Vec<_>>().join(",");
-    let selected = inventory.select(&pattern);
+    let selected = inventory.select_value(&Value::list(call.terms.clone()), None);
     Ok(selected.hosts.iter().map(|id| Value::from(inventory.host_name(*id).as_ref())).collect())
 }
 
@@ -292,9 +296,11 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             .transpose()?;
         let mut current = if kind == "properties" { section.clone() } else { String::new() };
         let mut values = Vec::new();
+        let mut there = current == section;
         for line in text.lines().map(str::trim) {
             if let Some(header) = line.strip_prefix('[') {
                 current = header.trim_end_matches(']').to_owned();
+                there |= current == section;
                 continue;
             }
             if line.is_empty() || line.starts_with(['#', ';']) {
@@ -311,6 +317,9 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
                     values.push(Value::from(v.trim()));
                 }
             }
+        }
+        if !there && !section.eq_ignore_ascii_case("global") {
+            return Err(failed(call, format!("No section '{section}' in '{name}'.")));
         }
         if regex {
             out.extend(values);
@@ -396,13 +405,42 @@ fn csv_rows(text: &str, delimiter: char) -> Vec<Vec<String>> {
     rows
 }
 
-fn config(scope: &TaskScope, term: &str) -> Result<Value> {
-    let Some(key) = crate::settings::KEYS.iter().find(|key| key.name == term) else {
-        return Err(Error::runtime(format!("Unable to find setting {term}")));
-    };
+/// `config`: settings by name; `on_missing` says what becomes of names that are none.
+fn configs(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
+    let missing = option(call, "on_missing").map_or_else(|| "error".to_owned(), str_of);
+    let origins = flag(call, "show_origin", false);
+    let mut out = Vec::new();
+    for term in &call.terms {
+        let term = str_of(term);
+        let Some(value) = config(scope, &term) else {
+            match missing.as_str() {
+                "skip" => {}
+                "warn" => {
+                    crate::report::display::warning(&format!("Skipping, did not find setting {term}"));
+                }
+                _ => return Err(failed(call, format!("No config definition exists for '{term}'."))),
+            }
+            continue;
+        };
+        out.push(if origins {
+            let origin = match scope.shared.settings.source(&term) {
+                crate::settings::Source::Default => "default".to_owned(),
+                crate::settings::Source::Env(name) => format!("env: {name}"),
+                crate::settings::Source::File(path) => path.display().to_string(),
+            };
+            Value::list([value, Value::from(origin)])
+        } else {
+            value
+        });
+    }
+    Ok(out)
+}
+
+fn config(scope: &TaskScope, term: &str) -> Option<Value> {
+    let key = crate::settings::KEYS.iter().find(|key| key.name == term)?;
     use crate::settings::Shape;
     let settings = &scope.shared.settings;
-    Ok(match key.shape {
+    Some(match key.shape {
         Shape::Flag => Value::Bool(settings.flag(term)),
         Shape::Number => settings.number(term).map_or(Value::Null, Value::Int),
         Shape::List => settings.list(term).iter().map(Value::from).collect(),

@@ -49,7 +49,7 @@ pub(super) const NAMES: [&str; 36] = [
 ];
 
 /// Names that `hostvars[x]` has besides what is defined.
-pub(super) const HOST_NAMES: [&str; 8] = [
+pub(super) const HOST_NAMES: [&str; 18] = [
     "inventory_hostname",
     "inventory_hostname_short",
     "inventory_file",
@@ -58,6 +58,16 @@ pub(super) const HOST_NAMES: [&str; 8] = [
     "groups",
     "ansible_facts",
     "playbook_dir",
+    "ansible_check_mode",
+    "ansible_config_file",
+    "ansible_diff_mode",
+    "ansible_forks",
+    "ansible_inventory_sources",
+    "ansible_playbook_python",
+    "ansible_run_tags",
+    "ansible_skip_tags",
+    "ansible_verbosity",
+    "ansible_version",
 ];
 
 /// The version of Ansible whose semantics these are.
@@ -114,6 +124,8 @@ fn of_host(shared: &Arc<Shared>, host: &str, name: &str) -> Option<Value> {
         "ansible_version" => version(),
         "ansible_check_mode" => Value::Bool(shared.options.check),
         "ansible_diff_mode" => Value::Bool(shared.options.diff),
+        // what nobody has said is told as Ansible has it, however wide this run is
+        "ansible_forks" if shared.options.forks == crate::vars::WIDE => Value::Int(5),
         "ansible_forks" => Value::from(shared.options.forks),
         "ansible_verbosity" => Value::Int(i64::from(shared.options.verbosity)),
         "ansible_run_tags" => strings(&shared.options.run_tags),

@@ -11,3 +11,6 @@ mod store;
 
 pub use scope::{Early, PlayVars, TaskScope, collect_roles};
 pub use store::{HostVars, Options, Shared};
+
+/// How many hosts are worked on at once where nobody says so.
+pub const WIDE: usize = 500;

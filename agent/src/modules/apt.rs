@@ -31,7 +31,7 @@ static SPEC: Spec = Spec::new("apt", "Installs, upgrades and removes packages of
             "Packages: `foo`, `foo=1.2*`, `foo>=1.2`, `foo:arm64`, `foo*`; `*` with `state: latest` upgrades all.",
         ),
         Param::str("state")
-            .choices(&["absent", "build-dep", "latest", "present", "fixed"])
+            .choices(&["absent", "build-dep", "fixed", "latest", "present"])
             .default_str("present")
             .doc("`build-dep` installs what building the packages needs, `fixed` mends broken dependencies."),
         Param::bool("update_cache").aliases(&["update-cache"]).doc("Run `apt-get update` first."),

@@ -37,7 +37,11 @@ impl Module for Hostname {
                 return Err(Failure::new("only Linux is supported"));
             }
             Some("generic" | "alpine" | "openrc") => false,
-            _ => service_manager(&host) == "systemd" && ctx.which("hostnamectl").is_some(),
+            _ => {
+                service_manager(&host) == "systemd"
+                    && std::path::Path::new("/run/systemd/system").exists()
+                    && ctx.which("hostnamectl").is_some()
+            }
         };
         if systemd && name.chars().count() > 64 {
             return Err(Failure::new(

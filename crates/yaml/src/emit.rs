@@ -31,6 +31,8 @@ pub struct EmitStyle {
     pub explicit_end: bool,
     /// Everything outside ASCII as it is; as escapes otherwise.
     pub allow_unicode: bool,
+    /// Text of several lines as `|` blocks.
+    pub literal_blocks: bool,
 }
 
 impl Default for EmitStyle {
@@ -45,6 +47,7 @@ impl Default for EmitStyle {
             explicit_start: false,
             explicit_end: false,
             allow_unicode: true,
+            literal_blocks: false,
         }
     }
 }
@@ -247,7 +250,9 @@ impl Writer<'_> {
         let quoted = kind == Kind::Str;
         let hidden = self.astral.as_mut().map(|astral| astral.hide(text));
         let text = hidden.as_deref().unwrap_or(text);
-        self.put(&Output::Scalar { tag, text, plain, quoted, style: self.style.default_style })
+        let literal = self.style.literal_blocks && text.contains('\n');
+        let style = if literal { Some(ScalarStyle::Literal) } else { self.style.default_style };
+        self.put(&Output::Scalar { tag, text, plain, quoted, style })
     }
 }
 

@@ -74,7 +74,26 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
     if call.args.contains_key("msg") && call.args.contains_key("var") {
         return Err(invalid(call, "parameters are mutually exclusive: msg|var"));
     }
-    let verbosity = call.args.get("verbosity").and_then(number).unwrap_or(0.0) as i64;
+    let mut verbosity = 0;
+    if let Some(value) = call.args.get("verbosity").filter(|value| !value.is_null()) {
+        let converted = quorate_agent::args::convert(
+            quorate_agent::spec::Kind::Int,
+            value,
+            quorate_agent::args::Place::Controller,
+        );
+        match converted {
+            Ok(value) => verbosity = number(&value).unwrap_or(0.0) as i64,
+            Err(why) => {
+                let message = format!(
+                    "argument 'verbosity' is of type {} and we were unable to convert to int: {why}",
+                    value.type_name()
+                );
+                return Err(
+                    Failure::task(call.step, vec![(message.clone(), call.step.task.span)]).saying(&message)
+                );
+            }
+        }
+    }
     if verbosity > i64::from(call.run.shared.options.verbosity) {
         return Ok((
             dict! {"skipped" => true, "skipped_reason" => "Verbosity threshold not met.", "changed" => false, "_ansible_verbose_always" => false},
@@ -556,8 +575,8 @@ pub(super) async fn pause(call: &ActionCall<'_>) -> ActionResult {
     match wait {
         Some(wait) => {
             let text = prompt.as_ref().map_or_else(
-                || format!("Pausing for {} seconds\n(ctrl+C then 'C' = continue early, ctrl+C then 'A' = abort)\r", wait as i64),
-                |prompt| format!("[{}]\n{prompt}:", call.step.title()),
+                || format!("Pausing for {} seconds", wait as i64),
+                |_| format!("Pausing for {} seconds\n(ctrl+C then 'C' = continue early, ctrl+C then 'A' = abort)\r", wait as i64),
             );
             call.run.tell(crate::report::Event::Verbose(0, text));
             let mut left = Duration::from_secs_f64(wait);
@@ -610,7 +629,10 @@ pub(super) fn expand(call: &ActionCall<'_>) -> ActionResult {
             return Err(Failure::action("No file specified for ansible.builtin.include_tasks"));
         }
         let include = str_of(args.get("_raw_params").expect("just looked"));
-        let result = dict! {"changed" => false, "include" => include.trim(), "include_args" => Dict::new()};
+        // arguments as written: what `apply` holds is rendered where it applies
+        let mut rest = args.clone();
+        rest.remove("_raw_params");
+        let result = dict! {"changed" => false, "include" => include.trim(), "include_args" => rest};
         let expand = Expand { args, locals: Dict::new(), label: None };
         return Ok((result, vec![Effect::Expand(Box::new(expand))]));
     }
@@ -622,7 +644,8 @@ pub(super) fn expand(call: &ActionCall<'_>) -> ActionResult {
     let Some(name) = args.get("name").map(str_of).filter(|n| !n.is_empty()) else {
         return Err(Failure::action("'name' is a required field for include_role."));
     };
-    let result = dict! {"changed" => false, "include_variables" => dict! {"name" => name}};
+    args.insert("name", name);
+    let result = dict! {"changed" => false, "include_variables" => args.clone()};
     let expand = Expand { args, locals: Dict::new(), label: None };
     Ok((result, vec![Effect::Expand(Box::new(expand))]))
 }

@@ -178,7 +178,8 @@ async fn copy_tree(call: &ActionCall<'_>, mut args: Dict, src: &str, path: &Path
     let mut above = vec![std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())];
     tree(call, path, &prefix, follow, &mut manifest, &mut blobs, &mut above)?;
     args.insert("_manifest", Value::list(manifest));
-    args.insert("src", src);
+    let slash = if src.ends_with('/') { "/" } else { "" };
+    args.insert("src", format!("{}{slash}", path.display()));
     to_host(call, args, blobs).await
 }
 
@@ -250,9 +251,6 @@ pub(super) async fn template(call: &ActionCall<'_>) -> ActionResult {
         Failure::task(call.step, vec![(error.to_string(), span)])
     })?;
     let encoding = text(call, "output_encoding").unwrap_or_else(|| "utf-8".into());
-    if !encoding.eq_ignore_ascii_case("utf-8") && !encoding.eq_ignore_ascii_case("utf8") {
-        return Err(Failure::action(format!("output_encoding '{encoding}' is not supported: utf-8 is")));
-    }
     let mut args = call.args.clone();
     for own in [
         "newline_sequence",
@@ -277,7 +275,7 @@ pub(super) async fn template(call: &ActionCall<'_>) -> ActionResult {
     args.insert("src", path.display().to_string());
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = name.clone();
-    let bytes: Arc<[u8]> = quorate_value::raw::encode(&output).into();
+    let bytes: Arc<[u8]> = encoded(&output, &encoding).map_err(Failure::action)?.into();
     let outcome = send_bytes(call, args, bytes, Some(&stem)).await?;
     let (mut result, effects) = outcome;
     // a diff names the template, as Ansible's does
@@ -292,6 +290,50 @@ pub(super) async fn template(call: &ActionCall<'_>) -> ActionResult {
     }
     Ok((result, effects))
 }
+
+/// Text in one of the encodings that files are written in.
+fn encoded(text: &str, encoding: &str) -> Result<Vec<u8>, String> {
+    let name = encoding.to_ascii_lowercase().replace(['-', '_', ' '], "");
+    let wide = |big: bool| -> Vec<u8> {
+        text.encode_utf16()
+            .flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() })
+            .collect()
+    };
+    let single = |byte: &dyn Fn(char) -> Option<u8>| -> Result<Vec<u8>, String> {
+        text.chars()
+            .enumerate()
+            .map(|(at, letter)| {
+                byte(letter).ok_or_else(|| {
+                    format!(
+                        "'{encoding}' codec can't encode character '\\u{:04x}' in position {at}",
+                        u32::from(letter)
+                    )
+                })
+            })
+            .collect()
+    };
+    let latin = |letter: char| u8::try_from(u32::from(letter)).ok();
+    match name.as_str() {
+        "utf8" => Ok(quorate_value::raw::encode(text)),
+        "utf8sig" => Ok([b"\xef\xbb\xbf".as_slice(), text.as_bytes()].concat()),
+        "utf16" => Ok([vec![0xff, 0xfe], wide(false)].concat()),
+        "utf16le" => Ok(wide(false)),
+        "utf16be" => Ok(wide(true)),
+        "ascii" | "usascii" => single(&|letter| letter.is_ascii().then(|| latin(letter)).flatten()),
+        "latin1" | "iso88591" | "l1" => single(&latin),
+        "cp1252" | "windows1252" => single(&|letter| match letter {
+            '\u{80}'..='\u{9f}' => None,
+            letter => latin(letter).or_else(|| {
+                let at = CP1252.chars().position(|known| known == letter && known != ' ')?;
+                u8::try_from(0x80 + at).ok()
+            }),
+        }),
+        _ => Err(format!("unknown encoding: {encoding}")),
+    }
+}
+
+/// What Windows-1252 has from 0x80 to 0x9F; a space stands where it has nothing.
+const CP1252: &str = "€ ‚ƒ„…†‡ˆ‰Š‹Œ Ž  ‘’“”•–—˜™š›œ žŸ";
 
 fn rename_after(diff: &mut Value, path: &Path) {
     if let Value::Dict(entries) = diff

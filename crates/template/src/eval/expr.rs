@@ -128,7 +128,10 @@ impl Vm<'_> {
             }
             ExprKind::Call(callee, args) => self.call_expr(callee, args, frame, env, expr.loc)?,
             ExprKind::Filter(input, call) => {
-                let input = self.eval(input, frame, env)?;
+                let input = match self.sealed(input, call, env) {
+                    Some(sealed) => sealed,
+                    None => self.eval(input, frame, env)?,
+                };
                 self.filter_expr(input, call, frame, env)?
             }
             ExprKind::Test(input, call) => {
@@ -136,6 +139,20 @@ impl Vm<'_> {
                 self.test_expr(input, call, frame, env)?
             }
         })
+    }
+
+    /// A variable that holds a vault, for `unvault`: it opens what no secret at hand can.
+    fn sealed(&self, input: &Expr, call: &FilterCall, env: &Env) -> Option<V> {
+        let ExprKind::Name(name) = &input.kind else { return None };
+        if !matches!(&*call.name, "unvault" | "ansible.builtin.unvault") || env.get(name).is_some() {
+            return None;
+        }
+        match self.ctx.scope.get(name) {
+            Some(crate::host::Var::Lazy(value @ Value::Vault(_))) => {
+                Some(V::Lazy(Rc::new((value, crate::rt::Realm::Done))))
+            }
+            _ => None,
+        }
     }
 
     fn dict(&self, entries: &[(Expr, Expr)], frame: &Rc<Frame>, env: &Rc<Env>) -> Result<V> {
