@@ -40,7 +40,7 @@ pub(super) struct Asked<'a> {
 
 /// Looks for slips. Errors stop the run where Quorate's own manners hold; warnings never do.
 pub(super) fn check(ground: &Ground, run: &Arc<Run>, books: &[Playbook], asked: &Asked) -> Vec<Diag> {
-    let world = World::read(ground, run, books);
+    let world = World::read(ground, run, books, asked);
     let mut found = Vec::new();
     world.tags(asked.tags, &mut found);
     world.start_at(asked.start_at, &mut found);
@@ -108,7 +108,8 @@ impl Corpus {
 /// that was read to compile them: usually never.
 struct World<'a> {
     ground: &'a Ground,
-    near: Corpus,
+    books: &'a [Playbook],
+    near: OnceCell<Corpus>,
     far: OnceCell<Corpus>,
     /// Files and folders of `far`.
     places: BTreeSet<PathBuf>,
@@ -121,11 +122,12 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn read(ground: &'a Ground, run: &Arc<Run>, books: &[Playbook]) -> Self {
+    fn read(ground: &'a Ground, run: &Arc<Run>, books: &'a [Playbook], asked: &Asked) -> Self {
         let runner = Runner::new(run.clone(), TagFilter::new(&[], &[]), None, None);
         let mut world = World {
             ground,
-            near: Corpus::default(),
+            books,
+            near: OnceCell::new(),
             far: OnceCell::new(),
             places: BTreeSet::new(),
             tags: BTreeSet::new(),
@@ -138,7 +140,10 @@ impl<'a> World<'a> {
             for play in &book.plays {
                 let vars = Arc::new(PlayVars::new(play));
                 world.tags.extend(play.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
-                let steps = runner.outline(play, &vars, &Arc::from("localhost"));
+                // only who names a tag or a task wants to know all there are
+                let wanted = !asked.tags.is_empty() || asked.start_at.is_some();
+                let steps =
+                    if wanted { runner.outline(play, &vars, &Arc::from("localhost")) } else { Vec::new() };
                 for slot in &steps {
                     if let Node::Step(step) = &slot.node {
                         world.tags.extend(step.tags.iter().cloned());
@@ -167,20 +172,38 @@ impl<'a> World<'a> {
             world.places.insert(ground.shared.options.playbook_dir.clone());
             world.places.extend(ground.shared.loader().paths().roles.iter().cloned());
         }
-        // whatever was read so far (the inventory's own files are looked at by value, below)
-        let inventories: Vec<PathBuf> =
-            ground.shared.options.sources.iter().map(|source| PathBuf::from(source.as_str())).collect();
-        for path in quorate_value::sources() {
-            let of_inventory = inventories.iter().any(|source| path.path.starts_with(source))
-                || path
-                    .path
-                    .components()
-                    .any(|part| matches!(part.as_os_str().to_str(), Some("group_vars" | "host_vars")));
-            if !of_inventory {
-                world.near.add(&path.text);
-            }
-        }
         world
+    }
+
+    /// Whatever was read so far (the inventory's own files are looked at by value, in `far`).
+    fn near(&self) -> &Corpus {
+        self.near.get_or_init(|| {
+            let mut near = Corpus::default();
+            let inventories: Vec<PathBuf> = self
+                .ground
+                .shared
+                .options
+                .sources
+                .iter()
+                .map(|source| PathBuf::from(source.as_str()))
+                .collect();
+            for path in quorate_value::sources() {
+                let of_inventory = inventories.iter().any(|source| path.path.starts_with(source))
+                    || path
+                        .path
+                        .components()
+                        .any(|part| matches!(part.as_os_str().to_str(), Some("group_vars" | "host_vars")));
+                if !of_inventory {
+                    near.add(&path.text);
+                }
+            }
+            for play in self.books.iter().flat_map(|book| &book.plays) {
+                for value in play.vars.values().chain(&play.vars_files).chain([&play.hosts]) {
+                    near.value(value);
+                }
+            }
+            near
+        })
     }
 
     /// What lies on the disk, and the values (not the names) of the inventory, for templates read them.
@@ -210,18 +233,15 @@ impl<'a> World<'a> {
 
     /// Whether a name stands anywhere as a word.
     fn reads(&self, name: &str) -> bool {
-        VARIABLES.contains(&name) || self.near.words.contains(name) || self.far().words.contains(name)
+        VARIABLES.contains(&name) || self.near().words.contains(name) || self.far().words.contains(name)
     }
 
     /// Every word there is.
     fn words(&self) -> impl Iterator<Item = &String> {
-        self.near.words.iter().chain(&self.far().words)
+        self.near().words.iter().chain(&self.far().words)
     }
 
     fn play(&mut self, play: &Play) {
-        for value in play.vars.values().chain(&play.vars_files).chain([&play.hosts]) {
-            self.near.value(value);
-        }
         self.open |= play.vars_files.iter().any(|value| str_of(value).contains("{{"));
     }
 
@@ -279,7 +299,7 @@ impl<'a> World<'a> {
 
     /// Whether some text holds it, as it stands.
     fn says(&self, text: &str) -> bool {
-        self.near.text.contains(text) || self.far().text.contains(text)
+        self.near().text.contains(text) || self.far().text.contains(text)
     }
 
     fn start_at(&self, name: Option<&str>, found: &mut Vec<Diag>) {

@@ -769,6 +769,7 @@ fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
         pool: Pool::new(control, persist),
         guard: Guard::default(),
         interrupted: AtomicU8::new(0),
+        contents: crate::run::actions::Contents::default(),
         clock: std::sync::OnceLock::new(),
         running: std::sync::OnceLock::new(),
         journal: std::sync::OnceLock::new(),

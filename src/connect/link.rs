@@ -56,9 +56,22 @@ pub enum RunError {
 }
 
 enum Pending {
-    Job { done: oneshot::Sender<Dict>, blobs: Arc<Vec<Blob>> },
+    Job { done: oneshot::Sender<Dict>, blobs: Offer },
     Read { chunks: mpsc::Sender<Result<Vec<u8>, String>> },
     Tunnel { opened: Option<oneshot::Sender<Result<(), String>>>, data: mpsc::Sender<Vec<u8>> },
+}
+
+/// Content of a job by its hash.
+struct Offer(HashMap<Hash, Blob>);
+
+impl Offer {
+    fn new(blobs: Vec<Blob>) -> Self {
+        Offer(blobs.into_iter().map(|blob| (blob.hash, blob)).collect())
+    }
+
+    fn find(&self, hash: &Hash) -> Option<Blob> {
+        self.0.get(hash).cloned()
+    }
 }
 
 type Writer = Pin<Box<dyn AsyncWrite + Send>>;
@@ -303,7 +316,7 @@ impl Remote {
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (done, answer) = oneshot::channel();
-        self.put(id, Pending::Job { done, blobs: Arc::new(blobs) });
+        self.put(id, Pending::Job { done, blobs: Offer::new(blobs) });
         self.send(&Request::Run { id, job: Box::new(job) })
             .await
             .map_err(|()| RunError::Lost(self.lost()))?;
@@ -387,7 +400,7 @@ async fn receive(
             }
             Reply::NeedContent { id, hash } => {
                 let blob = match remote.pending.lock().expect("no panic while waiting").get(&id) {
-                    Some(Pending::Job { blobs, .. }) => blobs.iter().find(|blob| blob.hash == hash).cloned(),
+                    Some(Pending::Job { blobs, .. }) => blobs.find(&hash),
                     _ => None,
                 };
                 let sender = remote.clone();

@@ -727,8 +727,9 @@ impl Loader {
             return Ok(None);
         };
         // `tasks_from: ../../elsewhere.yml` is no file of the role
-        if let (Some(file), Ok(real), Ok(base)) = (file, path.canonicalize(), role.canonicalize())
+        if let Some(file) = file
             && (file.contains("..") || file.starts_with('/'))
+            && let (Ok(real), Ok(base)) = (path.canonicalize(), role.canonicalize())
             && !real.starts_with(base.join(part))
         {
             let message = format!(

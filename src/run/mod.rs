@@ -35,6 +35,8 @@ pub struct Run {
     pub guard: Guard,
     /// Somebody pressed Ctrl-C: 1 = finish what is in flight, 2 = at once.
     pub interrupted: AtomicU8,
+    /// Hashes of files of the controller: read once for all hosts.
+    pub contents: actions::Contents,
     /// When steps began and ended, where somebody records it.
     pub clock: std::sync::OnceLock<Arc<crate::report::record::Clock>>,
     /// What is worked on now, where somebody watches.

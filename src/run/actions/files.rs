@@ -9,11 +9,15 @@ use crate::run::task::Failure;
 use crate::vars::render;
 use quorate_value::{Dict, Value, dict, str_of};
 use sha2::Digest as _;
+use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::io::AsyncWriteExt as _;
 
 type Hash = [u8; 32];
+
+/// Content up to this size may be kept in memory.
+const IN_MEMORY: u64 = 1 << 20;
 
 fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -68,8 +72,66 @@ fn mask_invocation(result: &mut Dict) {
     }
 }
 
+/// What is known of files of the controller, as long as they stay as they are.
+#[derive(Debug, Default)]
+pub struct Contents(Mutex<HashMap<PathBuf, Known>>);
+
+#[derive(Debug, Clone)]
+struct Known {
+    stamp: Stamp,
+    hash: Hash,
+    size: u64,
+    /// The bytes, while some host's job holds them.
+    bytes: Option<Weak<[u8]>>,
+}
+
+/// Changes when the file does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: (u64, u64),
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Nothing where the file has changed so lately that another change could look the same.
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let meta = std::fs::metadata(path).ok()?;
+        let settled = meta.modified().ok()?.elapsed().is_ok_and(|age| age.as_secs() >= 2);
+        let changed = (meta.ctime(), meta.ctime_nsec());
+        settled.then_some(Stamp { inode: (meta.dev(), meta.ino()), size: meta.len(), changed })
+    }
+}
+
 /// A file of the controller as content: the text of a vaulted one is decrypted unless `decrypt: false`.
+/// Several hosts share what was read for the first.
 fn content_of(call: &ActionCall<'_>, path: &Path) -> Result<(Hash, u64, BlobSource), Failure> {
+    let stamp = Stamp::of(path);
+    let all = || call.run.contents.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = all().get(path).filter(|known| Some(known.stamp) == stamp).cloned();
+    if let Some(known) = known {
+        let bytes = known.bytes.as_ref().and_then(Weak::upgrade);
+        let source = if known.size <= IN_MEMORY {
+            bytes.map(BlobSource::Bytes)
+        } else {
+            Some(BlobSource::File(path.to_path_buf()))
+        };
+        if let Some(source) = source {
+            return Ok((known.hash, known.size, source));
+        }
+    }
+    let (hash, size, source, vaulted) = read_content(call, path)?;
+    let Some(stamp) = stamp.filter(|_| !vaulted) else { return Ok((hash, size, source)) };
+    let bytes = match &source {
+        BlobSource::Bytes(bytes) => Some(Arc::downgrade(bytes)),
+        BlobSource::File(_) => None,
+    };
+    all().insert(path.to_path_buf(), Known { stamp, hash, size, bytes });
+    Ok((hash, size, source))
+}
+
+fn read_content(call: &ActionCall<'_>, path: &Path) -> Result<(Hash, u64, BlobSource, bool), Failure> {
     let read =
         |e: std::io::Error| Failure::action(format!("could not read {}: {}", path.display(), plain_io(&e)));
     let mut head = [0u8; 14];
@@ -84,14 +146,14 @@ fn content_of(call: &ActionCall<'_>, path: &Path) -> Result<(Hash, u64, BlobSour
             .map_err(|e| Failure::action(format!("{e}: {}", path.display())))?;
         crate::secrets::keep(&String::from_utf8_lossy(&plain));
         let bytes: Arc<[u8]> = plain.to_vec().into();
-        return Ok((hash_bytes(&bytes), bytes.len() as u64, BlobSource::Bytes(bytes)));
+        return Ok((hash_bytes(&bytes), bytes.len() as u64, BlobSource::Bytes(bytes), true));
+    }
+    if std::fs::metadata(path).map_err(read)?.len() <= IN_MEMORY {
+        let bytes: Arc<[u8]> = std::fs::read(path).map_err(read)?.into();
+        return Ok((hash_bytes(&bytes), bytes.len() as u64, BlobSource::Bytes(bytes), vaulted));
     }
     let (hash, size) = hash_file(path).map_err(read)?;
-    if size <= 1024 * 1024 {
-        let bytes: Arc<[u8]> = std::fs::read(path).map_err(read)?.into();
-        return Ok((hash_bytes(&bytes), bytes.len() as u64, BlobSource::Bytes(bytes)));
-    }
-    Ok((hash, size, BlobSource::File(path.to_path_buf())))
+    Ok((hash, size, BlobSource::File(path.to_path_buf()), vaulted))
 }
 
 pub(super) async fn copy(call: &ActionCall<'_>) -> ActionResult {
@@ -223,9 +285,7 @@ fn tree(
             manifest.push(Value::from(dict! {
                 "path" => shown, "kind" => "file", "hash" => hex(&hash), "size" => size, "mode" => mode_of(&path),
             }));
-            if !blobs.iter().any(|blob| blob.hash == hash) {
-                blobs.push(Blob { hash, source });
-            }
+            blobs.push(Blob { hash, source });
         }
     }
     Ok(())

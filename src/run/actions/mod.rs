@@ -5,6 +5,7 @@
 mod control;
 pub mod etcd;
 mod files;
+pub use files::Contents;
 mod remote;
 pub(crate) mod switch;
 mod synchronize;
