@@ -13,6 +13,7 @@ fn main() {
     for path in ["agent/src", "agent/Cargo.toml", "crates/value/src", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
+    project(&root, &out);
     println!("cargo::rerun-if-env-changed=QUORATE_HELPER");
     println!("cargo::rustc-env=QUORATE_HELPER_ARCH={arch}");
     let binary = match std::env::var_os("QUORATE_HELPER") {
@@ -25,6 +26,36 @@ fn main() {
     let mut packer = flate2::write::GzEncoder::new(file, flate2::Compression::best());
     packer.write_all(&bytes).expect("OUT_DIR is writable");
     packer.finish().expect("OUT_DIR is writable");
+}
+
+/// The playbooks and roles that `quorate init` writes, as a table of paths and texts.
+fn project(root: &Path, out: &Path) {
+    let mut files = Vec::new();
+    for dir in ["playbooks", "roles"] {
+        println!("cargo::rerun-if-changed={}", root.join(dir).display());
+        collect(&root.join(dir), &mut files);
+    }
+    files.sort();
+    let mut table = String::from("pub(super) const PROJECT: &[(&str, &str)] = &[\n");
+    for path in files {
+        let name = path.strip_prefix(root).expect("below the root").display().to_string();
+        table.push_str(&format!("    ({name:?}, include_str!({:?})),\n", path.display().to_string()));
+    }
+    table.push_str("];\n");
+    std::fs::write(out.join("project.rs"), table).expect("OUT_DIR is writable");
+}
+
+fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(dir).expect("the folder is part of the sources").flatten() {
+        let path = entry.path();
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        match path.is_dir() {
+            _ if hidden => {}
+            true if path.ends_with("playbooks/files") => {}
+            true => collect(&path, files),
+            false => files.push(path),
+        }
+    }
 }
 
 fn build(root: &Path, out: &Path) -> PathBuf {

@@ -195,6 +195,18 @@ pub fn ground(
     ansible: bool,
     tags: (&[String], &[String]),
 ) -> Result<Ground, Cannot> {
+    ground_noting(shape, playbook, ansible, tags, None)
+}
+
+/// The same; where a list is given, what is wrong with the inventory goes there and ends nothing, and the loader goes on
+/// after a mistake.
+pub fn ground_noting(
+    shape: &Shape,
+    playbook: Option<&Path>,
+    ansible: bool,
+    tags: (&[String], &[String]),
+    mut noted: Option<&mut Vec<Diag>>,
+) -> Result<Ground, Cannot> {
     let cwd =
         std::env::current_dir().map_err(|e| Cannot::start(format!("the working directory is gone: {e}")))?;
     let settings = Settings::load(&crate::environment, &cwd).map_err(Cannot::start)?;
@@ -216,7 +228,7 @@ pub fn ground(
         .map(|dir| if dir.as_os_str().is_empty() { cwd.clone() } else { cwd.join(dir) })
         .unwrap_or_else(|| cwd.clone());
     let extra = Arc::new(extra_vars(&shape.extra_vars, &settings, &vault, ansible)?);
-    let sources: Vec<String> = if shape.inventory.is_empty() {
+    let mut sources: Vec<String> = if shape.inventory.is_empty() {
         let configured = settings.paths("DEFAULT_HOST_LIST");
         if settings.source("DEFAULT_HOST_LIST") == &crate::settings::Source::Default {
             default_inventory(&playbook_dir, &cwd).into_iter().collect()
@@ -226,13 +238,18 @@ pub fn ground(
     } else {
         shape.inventory.clone()
     };
+    if noted.is_some() && sources.iter().any(|source| is_program(Path::new(source))) {
+        // reading files runs nobody's program, and a part of an inventory would be taken for the whole
+        sources.clear();
+    }
     for source in &sources {
         if !ansible && !shape.lenient && !source.contains(',') && !Path::new(source).exists() {
-            return Err(Cannot::start(
-                Diag::error("E0300", format!("the inventory `{source}` does not exist"))
-                    .did_you_mean(source, neighbours(Path::new(source)))
-                    .render(false),
-            ));
+            let diag = Diag::error("E0300", format!("the inventory `{source}` does not exist"))
+                .did_you_mean(source, neighbours(Path::new(source)));
+            match &mut noted {
+                Some(noted) => noted.push(diag),
+                None => return Err(Cannot::start(diag.render(false))),
+            }
         }
     }
     let options = quorate_inventory::Options {
@@ -255,10 +272,14 @@ pub fn ground(
         ..quorate_inventory::Options::default()
     };
     let loaded = Inventory::load(&sources, options);
-    for warning in &loaded.warnings {
+    if let Some(noted) = &mut noted {
+        note_inventory(&loaded, noted);
+    }
+    let quiet = noted.is_some();
+    for warning in loaded.warnings.iter().filter(|_| !quiet) {
         display::warning(&warning.to_string());
     }
-    for failure in &loaded.failures {
+    for failure in loaded.failures.iter().filter(|_| !quiet) {
         let mut text = format!("Unable to parse {} as an inventory source", failure.source);
         for attempt in &failure.attempts {
             for error in &attempt.errors {
@@ -373,8 +394,60 @@ pub fn ground(
         private_roles: settings.flag("DEFAULT_PRIVATE_ROLE_VARS"),
     };
     let loader = Loader::new(Arc::new(Host { shared: Arc::downgrade(&shared) }), paths);
+    let loader = if quiet { loader.keep_going() } else { loader };
     shared.loader.set(Arc::new(loader)).unwrap_or_else(|_| unreachable!("set once"));
     Ok(Ground { shared, limit, look, manner })
+}
+
+/// What is wrong with an inventory, as diagnostics.
+fn note_inventory(loaded: &quorate_inventory::Loaded, noted: &mut Vec<Diag>) {
+    use quorate_inventory::Warning;
+    let mut note =
+        |mut diag: Diag, span: Option<quorate_value::Span>, hint: Option<String>, near: &[String]| {
+            diag.span = span.unwrap_or_default();
+            diag.help = match near {
+                [] => hint,
+                [first, ..] => Some(format!("did you mean `{first}`?")),
+            };
+            noted.push(diag);
+        };
+    for failure in &loaded.failures {
+        // the first attempt is the one that fits the file
+        for error in failure.attempts.first().map(|attempt| attempt.errors.as_slice()).unwrap_or_default() {
+            let place = error.span().or_else(|| whole_file(Path::new(&failure.source)));
+            note(Diag::error("E0303", error.to_string()), place, error.hint(), error.nearest());
+        }
+    }
+    for warning in &loaded.warnings {
+        if !matches!(warning, Warning::Unparsed { .. } | Warning::NothingParsed) {
+            note(Diag::warning("W0303", warning.to_string()), warning.span(), None, warning.nearest());
+        }
+    }
+    for error in loaded.inventory.check_vars() {
+        let place = error.span().or_else(|| error.path().and_then(whole_file));
+        note(Diag::error("E0303", error.to_string()), place, error.hint(), error.nearest());
+    }
+    for warning in loaded.inventory.take_vars_warnings() {
+        note(Diag::warning("W0303", warning.to_string()), warning.span(), None, warning.nearest());
+    }
+}
+
+/// Whether an inventory is a program, or a folder with one in it.
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    let executable = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+            && std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"#!"))
+    };
+    let inside =
+        || std::fs::read_dir(path).into_iter().flatten().flatten().any(|entry| executable(&entry.path()));
+    executable(path) || (path.is_dir() && inside())
+}
+
+/// A file as a place, where nothing more exact is known.
+pub(super) fn whole_file(path: &Path) -> Option<quorate_value::Span> {
+    let full = std::path::absolute(path).ok()?;
+    full.is_file().then(|| quorate_value::Span::new(FileId::register(&full, "".into()), 0, 0))
 }
 
 /// `inventory` beside the playbook or `inventories/`, then Ansible's `/etc/ansible/hosts`.

@@ -7,7 +7,7 @@
 mod actions;
 mod examples;
 mod reference;
-mod words;
+pub(super) mod words;
 
 use super::common::Cannot;
 use super::status;
@@ -175,7 +175,7 @@ fn style() -> JsonStyle {
 }
 
 /// Everything with parameters, in order: modules of the helper, and actions of the controller.
-fn modules() -> Vec<&'static Spec> {
+pub(super) fn modules() -> Vec<&'static Spec> {
     let helper = quorate_agent::modules::MODULES.iter().map(|module| module.spec());
     let mut all: Vec<&'static Spec> = helper.collect();
     let own = actions::ACTIONS.iter().chain(crate::run::actions::etcd::SPECS);
@@ -307,7 +307,7 @@ impl Page {
 }
 
 /// Parameters that people give.
-fn shown(spec: &'static Spec) -> impl Iterator<Item = &'static Param> {
+pub(super) fn shown(spec: &'static Spec) -> impl Iterator<Item = &'static Param> {
     spec.all_params()
         .filter(|param| !param.hidden && (!param.name.starts_with('_') || param.name == "_raw_params"))
 }

@@ -199,8 +199,10 @@ fn hosts_asked(ground: &Ground, runner: &Runner, plays: &[Play]) -> Result<Vec<A
     Ok(hosts)
 }
 
-fn variable(ground: &Ground, plays: &[Play], name: &str) -> Result<Option<String>, Cannot> {
-    let runner = Runner::new(common::start(ground), TagFilter::new(&[], &[]), ground.limit.clone(), None);
+/// Every definition of a variable, and which one counts.
+pub(super) fn variable(ground: &Ground, plays: &[Play], name: &str) -> Result<Option<String>, Cannot> {
+    let runner =
+        Runner::new(common::start_silent(ground), TagFilter::new(&[], &[]), ground.limit.clone(), None);
     // hosts whose answer is the same share a paragraph
     let mut answers: indexmap::IndexMap<String, Vec<Arc<str>>> = indexmap::IndexMap::new();
     for host in hosts_asked(ground, &runner, plays)? {

@@ -42,6 +42,9 @@ pub(super) const CODES: &[Code] = &[
     ("E0142", "The arguments of a module cannot be taken apart.", "Check quotes and braces."),
     ("E0143", "Free text stands where a module takes named arguments only.", "Write name=value, or a mapping."),
     ("E0144", "`args` must be a mapping.", "Write name: value lines below it."),
+    ("E0145", "A module has no argument of this name.", "Take the name that is suggested; `quorate doc MODULE` lists them."),
+    ("E0146", "An argument that a module cannot do without is missing.", "Give it; `quorate doc MODULE` says what it means."),
+    ("E0147", "An argument has a value that the module does not take.", "Take one of the values that are listed, or write a value of the right kind."),
     ("E0150", "`vars` must be a mapping.", "Write name: value lines below it."),
     ("E0151", "A variable cannot be called so.", "Names of variables hold letters, digits and underscores, and do not begin with a digit."),
     ("E0152", "A name must be text.", "Quote it."),
@@ -49,6 +52,7 @@ pub(super) const CODES: &[Code] = &[
     ("E0154", "A list of names is wanted.", "Write `[a, b]`, or one name."),
     ("E0155", "`loop_control` must be a mapping.", "Write loop_var, label and the like below it."),
     ("E0156", "`vars_prompt` must be a list of mappings, each with a `name`.", "Write `- name: …` below it."),
+    ("E0160", "A template or a condition is not written as it should be, or names a filter or test that is not there.", "The place shows where reading it ended; `quorate doc -t filter -l` lists the filters."),
     ("E0200", "It cannot be told for which hosts a play is.", "`hosts` may use extra variables and variables of the playbook, but no variables of hosts."),
     ("E0201", "There is no such `order`.", "Take inventory, reverse_inventory, sorted, reverse_sorted or shuffle."),
     ("E0202", "A file of `vars_files` does not exist.", "Check its path, relative to the playbook; a list of paths takes the first that exists."),
@@ -67,6 +71,7 @@ pub(super) const CODES: &[Code] = &[
     ("E0300", "The inventory does not exist.", "Check -i, and `inventory` in ansible.cfg. As `ansible-playbook`, this would only be a warning."),
     ("E0301", "-e got neither name=value nor @file.", "A file needs an @ in front."),
     ("E0302", "A pattern means no host.", "Take the name that is suggested; `quorate inventory --graph` shows what there is."),
+    ("E0303", "An inventory, or a file of variables beside it, cannot be understood.", "Look at the place that is named."),
     ("E0310", "-t or --skip-tags names a tag that no task has.", "Take the name that is suggested; --list-tags lists them."),
     ("E0311", "-e sets a variable that nothing in the playbook, its roles, templates and inventory reads.", "Take the name that is suggested, or leave it out."),
     ("E0312", "--start-at-task names a task that is not there.", "Take the name that is suggested; --list-tasks lists them."),
@@ -91,6 +96,7 @@ pub(super) const CODES: &[Code] = &[
     ("G0118", "The step names a member that the cluster does not know.", "Check etcd_seq, addresses and `etcdctl member list`."),
     ("G0119", "With fewer members the cluster survives fewer failures.", "Say --override-guard=quorum if that is meant."),
     ("G0120", "On this release of etcd, changing the addresses of a learner makes it a voter.", "Promote it first, or remove it and add it again."),
+    ("W0303", "Something in an inventory is probably not meant so.", "Look at the place that is named."),
     ("W0101", "A file of YAML has something that is probably a slip, such as a key that stands twice.", "Take out what is not meant."),
 ];
 
@@ -109,6 +115,13 @@ pub(super) const HELP: &str =
   quorate history               runs of the past: all, one, two side by side; `play --resume RUN` goes on
   quorate graph PLAYBOOK        what comes before what, and why
   quorate explain VAR|HOST|TASK where a value comes from, and why a task waits
+  quorate check [PATH…]         everything that is wrong with playbooks, roles and inventories
+  quorate init [FOLDER]         begin a project: inventory, playbooks and roles for a cluster
+  quorate import HOST           write the inventory of a cluster that runs already
+  quorate lsp                   answer an editor: diagnostics, definitions, hover, rename, completion
+  quorate schema WHAT           JSON Schema of playbooks or inventories, for editors
+  quorate completions SHELL     completions for bash, zsh or fish
+  quorate man FOLDER            manual pages
   quorate lab up|ssh|down|…     boot the hosts of an inventory as real machines on this computer
   quorate help COMMAND|CODE     help on a command, or on the code of a message
 
@@ -127,6 +140,13 @@ pub(super) const COMMANDS: &[&str] = &[
     "graph",
     "history",
     "explain",
+    "check",
+    "init",
+    "import",
+    "lsp",
+    "schema",
+    "completions",
+    "man",
     "lab",
     "help",
     "version",

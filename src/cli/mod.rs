@@ -2,8 +2,10 @@
 
 pub mod adhoc;
 pub mod ask;
+mod check;
 mod closed;
 pub mod common;
+mod completions;
 mod config;
 mod doc;
 mod explain;
@@ -11,10 +13,15 @@ mod galaxy;
 mod graph;
 mod help;
 mod history;
+mod import;
+mod init;
 pub mod inventory;
 pub mod lab;
+mod lsp;
+mod man;
 mod plan;
 pub mod play;
+mod schema;
 mod vault;
 
 pub use common::refresh_inventory;
@@ -81,6 +88,10 @@ pub fn main(args: Vec<String>) -> ExitCode {
     if rest.first().map(String::as_str) == Some(quorate_agent::modules::detached::FLAG) {
         return quorate_agent::modules::detached::main();
     }
+    // what the Tab key offers, whatever name is being typed
+    if rest.first().map(String::as_str) == Some("--quorate-complete") {
+        return ExitCode::from(completions::answer(rest.get(1..).unwrap_or_default()));
+    }
     let code = match called.as_str() {
         "ansible-playbook" => play::main(&rest, true),
         "ansible" => adhoc::main(&rest, true),
@@ -115,6 +126,13 @@ fn command(words: &[String]) -> u8 {
         Some("plan") => plan::main(rest),
         Some("graph") => graph::main(rest),
         Some("history") => history::main(rest),
+        Some("check") => check::main(rest),
+        Some("init") => init::main(rest),
+        Some("import") => import::main(rest),
+        Some("lsp") => lsp::main(rest),
+        Some("schema") => schema::main(rest),
+        Some("completions") => completions::main(rest),
+        Some("man") => man::main(rest),
         Some("lab") => lab::main(rest),
         Some("help") => help::main(rest),
         Some("-h" | "--help") => help::main(&[]),
@@ -170,6 +188,13 @@ fn commands() -> Vec<(&'static str, clap::Command)> {
         ("plan", plan::command()),
         ("graph", graph::command()),
         ("history", history::command()),
+        ("check", check::command()),
+        ("init", init::command()),
+        ("import", import::command()),
+        ("lsp", lsp::command()),
+        ("schema", schema::command()),
+        ("completions", completions::command()),
+        ("man", man::command()),
         ("explain", explain::command()),
         ("lab", lab::command()),
     ];

@@ -52,6 +52,8 @@ pub struct Loader {
     vaulted: Mutex<std::collections::HashSet<FileId>>,
     identities: Mutex<HashMap<String, u32>>,
     warnings: Mutex<Vec<Diag>>,
+    /// Mistakes that do not end the reading, where all of them are wanted.
+    mistakes: Option<Mutex<Vec<Diag>>>,
 }
 
 /// What surrounds the tasks being read.
@@ -84,6 +86,43 @@ pub struct RoleFrom {
     pub handlers: Option<String>,
 }
 
+/// Every key a play may have besides the keywords that all share.
+pub const PLAY_KEYS: [&str; 33] = [
+    "name",
+    "hosts",
+    "vars",
+    "vars_files",
+    "vars_prompt",
+    "gather_facts",
+    "gather_subset",
+    "gather_timeout",
+    "fact_path",
+    "serial",
+    "strategy",
+    "order",
+    "max_fail_percentage",
+    "force_handlers",
+    "validate_argspec",
+    "pre_tasks",
+    "roles",
+    "tasks",
+    "post_tasks",
+    "handlers",
+    "tags",
+    "when",
+    "environment",
+    "module_defaults",
+    "collections",
+    "user",
+    "remote_user",
+    "become",
+    "become_user",
+    "become_method",
+    "connection",
+    "port",
+    "any_errors_fatal",
+];
+
 type Loaded<T> = Result<T, Diag>;
 
 impl Loader {
@@ -96,7 +135,38 @@ impl Loader {
             vaulted: Mutex::default(),
             identities: Mutex::default(),
             warnings: Mutex::default(),
+            mistakes: None,
         }
+    }
+
+    /// The same, but a mistake in one play, role or task does not hide those in others.
+    #[must_use]
+    pub fn keep_going(mut self) -> Self {
+        self.mistakes = Some(Mutex::default());
+        self
+    }
+
+    /// Mistakes that were passed over so far; taking them empties the list.
+    pub fn take_mistakes(&self) -> Vec<Diag> {
+        let list = self.mistakes.as_ref().map(|list| list.lock().expect("no panic while noting"));
+        list.map(|mut list| std::mem::take(&mut *list)).unwrap_or_default()
+    }
+
+    /// Notes a mistake where all are wanted, and gives it back where the first one ends the reading.
+    fn pass_over(&self, result: Loaded<()>) -> Loaded<()> {
+        match (result, &self.mistakes) {
+            (Err(diag), Some(list)) => {
+                list.lock().expect("no panic while noting").push(diag);
+                Ok(())
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Every file of YAML that was read.
+    pub fn files(&self) -> Vec<(PathBuf, Arc<Node>)> {
+        let files = self.files.lock().expect("no panic while reading");
+        files.iter().map(|(path, node)| (path.clone(), node.clone())).collect()
     }
 
     /// Warnings so far; taking them empties the list.
@@ -114,7 +184,7 @@ impl Loader {
         if let Some(node) = self.files.lock().expect("no panic while reading").get(path) {
             return Ok(node.clone());
         }
-        let bytes = std::fs::read(path).map_err(|e| cannot_read(path, &e))?;
+        let bytes = quorate_value::read(path).map_err(|e| cannot_read(path, &e))?;
         let vaulted = bytes.starts_with(b"$ANSIBLE_VAULT");
         let bytes = self.host.decrypt(path, bytes)?;
         let text = String::from_utf8(bytes)
@@ -167,10 +237,17 @@ impl Loader {
 
     /// Reads a playbook with all that it imports.
     pub fn playbook(&self, path: &Path) -> Result<Vec<Play>, Vec<Diag>> {
+        let (plays, errors) = self.playbook_with_mistakes(path);
+        if errors.is_empty() { Ok(plays) } else { Err(errors) }
+    }
+
+    /// The same: what could be read of it, and every mistake.
+    pub fn playbook_with_mistakes(&self, path: &Path) -> (Vec<Play>, Vec<Diag>) {
         let mut plays = Vec::new();
         let mut errors = Vec::new();
         self.playbook_into(path, &Keywords::default(), &[], &mut plays, &mut errors, 0);
-        if errors.is_empty() { Ok(plays) } else { Err(errors) }
+        errors.extend(self.take_mistakes());
+        (plays, errors)
     }
 
     fn playbook_into(
@@ -302,41 +379,6 @@ impl Loader {
     }
 
     fn play(&self, node: &Node, file: &Path, outer: &Keywords, outer_vars: &[Arc<Dict>]) -> Loaded<Play> {
-        const KEYS: [&str; 33] = [
-            "name",
-            "hosts",
-            "vars",
-            "vars_files",
-            "vars_prompt",
-            "gather_facts",
-            "gather_subset",
-            "gather_timeout",
-            "fact_path",
-            "serial",
-            "strategy",
-            "order",
-            "max_fail_percentage",
-            "force_handlers",
-            "validate_argspec",
-            "pre_tasks",
-            "roles",
-            "tasks",
-            "post_tasks",
-            "handlers",
-            "tags",
-            "when",
-            "environment",
-            "module_defaults",
-            "collections",
-            "user",
-            "remote_user",
-            "become",
-            "become_user",
-            "become_method",
-            "connection",
-            "port",
-            "any_errors_fatal",
-        ];
         let mapping = node.as_mapping().expect("the caller looked");
         let mut vars = Dict::new();
         for outer in outer_vars.iter().rev() {
@@ -347,7 +389,7 @@ impl Loader {
             let action = mapping
                 .iter()
                 .filter_map(|(k, e)| k.as_str().map(|k| (k, e)))
-                .find(|(k, _)| !KEYS.contains(k) && self.host.resolve_action(k, &[]).is_some());
+                .find(|(k, _)| !PLAY_KEYS.contains(k) && self.host.resolve_action(k, &[]).is_some());
             return Err(match action {
                 Some((name, entry)) => {
                     Diag::error("E0107", format!("'{name}' is not a valid attribute for a Play"))
@@ -454,11 +496,13 @@ impl Loader {
                     }
                 }
                 other => {
-                    if matches!(other, "when" | "notify" | "delegate_to" | "delegate_facts")
-                        || !read_keyword(&mut keywords, other, &entry.value)?
-                    {
-                        return Err(unknown_key(other, "a Play", &entry.key, &KEYS));
-                    }
+                    let known = !matches!(other, "when" | "notify" | "delegate_to" | "delegate_facts");
+                    let read = match known.then(|| read_keyword(&mut keywords, other, &entry.value)) {
+                        Some(Ok(true)) => Ok(()),
+                        Some(Err(diag)) => Err(diag),
+                        _ => Err(unknown_key(other, "a Play", &entry.key, &PLAY_KEYS)),
+                    };
+                    self.pass_over(read)?;
                 }
             }
         }
@@ -479,7 +523,12 @@ impl Loader {
 
     fn play_roles(&self, node: &Node, around: &Around) -> Loaded<Vec<Entry>> {
         let items = sequence(node, "roles")?;
-        items.iter().map(|item| self.role_entry(item, around).map(Entry::Role)).collect()
+        let mut roles = Vec::with_capacity(items.len());
+        for item in items {
+            let read = self.role_entry(item, around).map(|role| roles.push(Entry::Role(role)));
+            self.pass_over(read)?;
+        }
+        Ok(roles)
     }
 
     /// One line of `roles:` or of a role's dependencies.
@@ -815,7 +864,7 @@ impl Loader {
             if item.is_null() {
                 continue;
             }
-            self.entry_into(item, around, &mut entries)?;
+            self.pass_over(self.entry_into(item, around, &mut entries))?;
         }
         Ok(entries)
     }
@@ -1336,7 +1385,8 @@ pub const FREE_FORM: [&str; 16] = [
 ];
 
 fn takes_free_form(module: &str) -> bool {
-    FREE_FORM.contains(&short_name(module))
+    let short = short_name(module);
+    FREE_FORM.contains(&short.strip_prefix("ansible.windows.").unwrap_or(short))
 }
 
 /// `ansible.builtin.copy` and `ansible.legacy.copy` are `copy`; other collections keep their names.
@@ -1405,7 +1455,7 @@ fn check_role_args(task: &Task, args: &Dict) -> Loaded<()> {
 }
 
 /// Every key a task may have besides its module.
-fn task_keys() -> Vec<&'static str> {
+pub fn task_keys() -> Vec<&'static str> {
     let mut keys = vec![
         "action",
         "args",
@@ -1727,7 +1777,8 @@ fn missing_file(path: &Path, span: Span, what: &str) -> Diag {
     diag
 }
 
-fn yaml_diag(error: &quorate_yaml::YamlError) -> Diag {
+/// What is wrong with a text of YAML.
+pub fn yaml_diag(error: &quorate_yaml::YamlError) -> Diag {
     let mut diag = Diag::error("E0100", error.message().to_owned()).at(error.span());
     if let Some((span, what)) = error.related() {
         diag.related.push((span, what.to_owned()));

@@ -202,16 +202,21 @@ pub fn resolve(
             Some(n) => n as u32,
             None => settings.number("SSH_RETRIES").unwrap_or(0).max(0) as u32,
         };
+        let rehearsed = rehearsal(remote_user.as_deref());
         Target {
             host,
             kind,
             address,
             port,
             user: remote_user,
-            private_key: key,
+            private_key: key.filter(|_| rehearsed < Rehearsal::Login),
             password: secret(&["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"])?
-                .or_else(|| cli.password.clone()),
-            ssh_args: without_multiplexing(ssh_args),
+                .or_else(|| cli.password.clone())
+                .filter(|_| rehearsed < Rehearsal::Login),
+            ssh_args: match rehearsed {
+                Rehearsal::No => without_multiplexing(ssh_args),
+                _ => without_detours(without_multiplexing(ssh_args)),
+            },
             ssh_executable: text(&["ansible_ssh_executable"])?
                 .or_else(|| settings.some("SSH_EXECUTABLE").map(str::to_owned)),
             host_key_checking: checking,
@@ -277,11 +282,76 @@ pub fn resolve(
     let become_ = Become {
         exe: pick(&["ansible_become_exe"], Kw::BecomeExe, None, "DEFAULT_BECOME_EXE")?,
         flags: pick(&["ansible_become_flags"], Kw::BecomeFlags, None, "DEFAULT_BECOME_FLAGS")?,
-        password: secret(&names)?.or_else(|| cli.become_password.clone()),
+        password: secret(&names)?
+            .or_else(|| cli.become_password.clone())
+            .filter(|_| rehearsal(target.user.as_deref()) < Rehearsal::Login),
         method,
         user,
     };
     Ok((target, Some(become_)))
+}
+
+/// What a lab stands in for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+enum Rehearsal {
+    /// Nothing: the hosts are the real ones.
+    No,
+    /// The way to the hosts: the lab has no jump hosts, and needs none.
+    Way,
+    /// The login as well: the lab made it, with the lab's own key, and it becomes root without a password.
+    Login,
+}
+
+/// Whether this runs inside a lab (`quorate lab exec`), so that an inventory of real hosts works there unchanged.
+fn rehearsal(user: Option<&str>) -> Rehearsal {
+    match user {
+        _ if crate::environment("QUORATE_LAB_RUN").is_none() => Rehearsal::No,
+        // these are on every host of a lab, each with rights of its own
+        None | Some("root" | "admin" | "dba" | "plain") => Rehearsal::Way,
+        Some(_) => Rehearsal::Login,
+    }
+}
+
+/// Arguments without jump hosts, proxies, and files of keys that belong to the real hosts.
+fn without_detours(args: Vec<String>) -> Vec<String> {
+    const OPTIONS: [&str; 8] = [
+        "proxyjump",
+        "proxycommand",
+        "identityfile",
+        "identitiesonly",
+        "certificatefile",
+        "userknownhostsfile",
+        "stricthostkeychecking",
+        "globalknownhostsfile",
+    ];
+    let mut out: Vec<String> = Vec::with_capacity(args.len());
+    let mut words = args.into_iter().peekable();
+    while let Some(word) = words.next() {
+        if matches!(word.as_str(), "-J" | "-i" | "-F") {
+            words.next();
+            continue;
+        }
+        if word.len() > 2 && (word.starts_with("-J") || word.starts_with("-F")) {
+            continue;
+        }
+        let option = match word.strip_prefix("-o") {
+            Some("") => words.peek().cloned(),
+            Some(joined) => Some(joined.to_owned()),
+            None => None,
+        };
+        let detour = option.is_some_and(|option| {
+            let name = option.trim().to_lowercase();
+            OPTIONS.iter().any(|known| name.starts_with(known))
+        });
+        if detour {
+            if word == "-o" {
+                words.next();
+            }
+            continue;
+        }
+        out.push(word);
+    }
+    out
 }
 
 /// We make our own master; what the arguments say about masters would fight with it.
@@ -319,6 +389,17 @@ fn expand_home(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rehearsal_takes_the_straight_way() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            without_detours(words(
+                "-C -J a -Jb -o ProxyJump=a -oProxyCommand=x -i key -o ServerAliveInterval=5 -o IdentityFile=z -4"
+            )),
+            words("-C -o ServerAliveInterval=5 -4")
+        );
+    }
 
     #[test]
     fn our_master_is_the_only_one() {

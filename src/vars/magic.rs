@@ -48,6 +48,11 @@ pub(super) const NAMES: [&str; 36] = [
     "vars",
 ];
 
+/// Names that every task sees, for those who list them.
+pub fn magic_names() -> &'static [&'static str] {
+    &NAMES
+}
+
 /// Names that `hostvars[x]` has besides what is defined.
 pub(super) const HOST_NAMES: [&str; 18] = [
     "inventory_hostname",

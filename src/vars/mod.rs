@@ -5,7 +5,7 @@ mod lookups;
 mod magic;
 mod password;
 pub mod render;
-pub use magic::ANSIBLE_VERSION;
+pub use magic::{ANSIBLE_VERSION, magic_names};
 mod scope;
 mod store;
 

@@ -214,7 +214,7 @@ pub fn with_lookup(scope: &TaskScope, name: &str, terms: &Value) -> Result<Vec<V
 
 /// The text of a template file of the controller.
 pub fn source(scope: &TaskScope, path: &Path) -> Result<Source> {
-    let bytes = std::fs::read(path).map_err(|e| {
+    let bytes = quorate_value::read(path).map_err(|e| {
         Error::runtime(format!("could not read {}: {}", path.display(), crate::playbook::plain_io(&e)))
     })?;
     let vaulted = bytes.starts_with(b"$ANSIBLE_VAULT");

@@ -171,7 +171,7 @@ impl VarFiles {
     }
 
     fn load(&self, path: &Path) -> Result<Vars, InventoryError> {
-        let bytes = std::fs::read(path)
+        let bytes = quorate_value::read(path)
             .map_err(|error| InventoryError::Read { path: path.to_path_buf(), problem: error.to_string() })?;
         let vaulted = bytes.starts_with(VAULT_HEADER);
         let (text, file) = if vaulted {

@@ -21,7 +21,7 @@ pub use dict::{Dict, Key};
 pub use json::{JsonStyle, from_json_str, to_json, to_json_pretty};
 pub use num_bigint::BigInt;
 pub use python::{compare, float_repr, repr, str_of, str_repr};
-pub use span::{FileId, SourceFile, Span, source_count, source_of, sources};
+pub use span::{FileId, SourceFile, Span, read, set_unsaved, source_count, source_of, sources};
 pub use text::Str;
 
 use std::sync::Arc;

@@ -8,14 +8,16 @@ use std::fmt::Write as _;
 
 /// Every page: its file and its text.
 pub(in crate::cli) fn pages() -> Vec<(&'static str, String)> {
-    vec![
+    let mut pages = vec![
         ("modules.md", modules_page()),
         ("filters.md", words_page("Filters", "filter", words::FILTERS)),
         ("tests.md", words_page("Tests", "test", words::TESTS)),
         ("lookups.md", words_page("Lookups", "lookup", words::LOOKUPS)),
         ("errors.md", errors_page()),
         ("commands.md", commands_page()),
-    ]
+    ];
+    pages.extend(crate::cli::schema::files());
+    pages
 }
 
 const NOTE: &str = "<!-- Written by the program from its own tables; change those. -->\n";

@@ -3,10 +3,10 @@
 //! **Invariant:** exactly what the template engine and the run know. Checked in the tests of `doc`.
 
 /// Name and one sentence.
-pub(super) type Words = &'static [(&'static str, &'static str)];
+pub(in crate::cli) type Words = &'static [(&'static str, &'static str)];
 
 #[rustfmt::skip] // read in columns
-pub(super) const FILTERS: Words = &[
+pub(in crate::cli) const FILTERS: Words = &[
     ("abs", "The absolute value of a number."),
     ("ansible.netcommon.comp_type5", "Whether a password fits a Cisco type 5 hash."),
     ("ansible.netcommon.hash_salt", "The salt of a hash."),
@@ -195,7 +195,7 @@ pub(super) const FILTERS: Words = &[
 ];
 
 #[rustfmt::skip] // read in columns
-pub(super) const TESTS: Words = &[
+pub(in crate::cli) const TESTS: Words = &[
     ("abs", "The path is absolute."),
     ("all", "All items are true."),
     ("ansible.utils.in_any_network", "The address lies in one of the networks."),
@@ -304,7 +304,7 @@ pub(super) const TESTS: Words = &[
 ];
 
 #[rustfmt::skip] // read in columns
-pub(super) const LOOKUPS: Words = &[
+pub(in crate::cli) const LOOKUPS: Words = &[
     ("config", "What a setting says."),
     ("csvfile", "A cell of a CSV file of the controller."),
     ("dict", "A mapping as items of `key` and `value`."),

@@ -360,7 +360,7 @@ impl File<'_> {
 }
 
 fn read(path: &Path, inventory: &mut Inventory) -> Result<(Arc<str>, FileId), InventoryError> {
-    let bytes = std::fs::read(path)
+    let bytes = quorate_value::read(path)
         .map_err(|error| InventoryError::Read { path: path.to_path_buf(), problem: error.to_string() })?;
     if bytes.starts_with(b"$ANSIBLE_VAULT") {
         let problem = |problem: String| InventoryError::Vault { path: path.to_path_buf(), problem };
