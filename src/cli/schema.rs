@@ -229,9 +229,19 @@ fn definitions() -> Map<String, Value> {
         }),
     );
     let mut block = Map::new();
-    for key in ["name", "vars", "when", "tags", "environment", "notify", "collections", "module_defaults"]
-        .into_iter()
-        .chain(shared())
+    for key in [
+        "name",
+        "vars",
+        "when",
+        "tags",
+        "environment",
+        "notify",
+        "collections",
+        "module_defaults",
+        "rollback_after",
+    ]
+    .into_iter()
+    .chain(shared())
     {
         block.insert(key.into(), keyword(key));
     }

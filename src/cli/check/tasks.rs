@@ -63,7 +63,7 @@ pub(crate) fn is_keyword(key: &str) -> bool {
     Kw::named(key).is_some()
         || MORE.contains(&key)
         || key.starts_with("with_")
-        || matches!(key, "rescue" | "always")
+        || matches!(key, "rescue" | "always" | "rollback_after")
 }
 
 /// Walks files.
