@@ -105,9 +105,15 @@ fn by_content(text: &str, in_inventory: bool) -> Kind {
     };
     if first.trim_start().starts_with('-') {
         let shallow = |line: &&str| line.len() - line.trim_start().len() <= indent + 2;
-        let plays = lines().filter(shallow).any(|line| {
+        // most entries of a playbook are plays, and a list of tasks may have one that imports a playbook by mistake
+        let items = lines().filter(|line| {
+            line.trim_start().starts_with('-') && line.len() - line.trim_start().len() == indent
+        });
+        let starts = lines().filter(shallow).filter(|line| {
             ["hosts", "import_playbook", "ansible.builtin.import_playbook"].iter().any(|word| key(line, word))
         });
+        let starts = starts.count();
+        let plays = starts > 0 && 2 * starts >= items.count();
         let tasks = || {
             lines().filter(shallow).any(|line| {
                 ["name", "block", "when", "include_tasks", "import_tasks"].iter().any(|word| key(line, word))
@@ -172,6 +178,7 @@ mod tests {
             ("site.yml", "---\n# why\n- name: x\n  hosts: all\n", Kind::Playbook),
             ("site.yml", "- import_playbook: a.yml\n", Kind::Playbook),
             ("tasks/x.yml", "- name: x\n  debug:\n", Kind::Tasks),
+            ("x.yml", "- name: x\n  debug:\n- name: y\n  debug:\n- import_playbook: z\n", Kind::Tasks),
             ("roles/a/tasks/main.yml", "", Kind::Tasks),
             ("roles/a/tasks/deep/main.yml", "", Kind::Tasks),
             ("roles/a/handlers/main.yml", "", Kind::Handlers),
