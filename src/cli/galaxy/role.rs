@@ -87,9 +87,7 @@ fn one(place: &Place<'_>, role: &Wanted, name: &str, target: &Path) -> Result<Ve
     if to.exists() {
         let force = place.args.force || place.args.force_with_deps;
         let there = installed(&to);
-        if !force && there.as_deref() == version.or(Some("")).filter(|_| version.is_some())
-            || !force && version.is_none()
-        {
+        if !force && (version.is_none() || there.as_deref() == version) {
             let shown =
                 there.filter(|v| !v.is_empty()).map_or_else(|| name.to_owned(), |v| format!("{name} ({v})"));
             display::out(&format!("- {shown} is already installed, skipping."));
@@ -253,9 +251,9 @@ pub(super) fn list(place: &Place<'_>, words: &[&str]) -> Result<u8, Cannot> {
         display::warning(&warning);
     }
     if !found {
-        return Err(Cannot::start(format!(
-            "error: - None of the provided paths were usable. Please specify a valid path with --roles-path"
-        )));
+        return Err(Cannot::start(
+            "error: - None of the provided paths were usable. Please specify a valid path with --roles-path",
+        ));
     }
     Ok(status::DONE)
 }
