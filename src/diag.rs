@@ -35,6 +35,8 @@ pub struct Diag {
     pub help: Option<String>,
     /// Other places that matter, each with its label.
     pub related: Vec<(Span, String)>,
+    /// The headline as Ansible's own commands have it, where people's scripts look for that.
+    pub ansible: Option<String>,
 }
 
 impl Diag {
@@ -49,6 +51,7 @@ impl Diag {
             notes: Vec::new(),
             help: None,
             related: Vec::new(),
+            ansible: None,
         }
     }
 

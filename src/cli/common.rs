@@ -628,6 +628,11 @@ struct Host {
 }
 
 impl LoadHost for Host {
+    fn duplicate_keys(&self) -> String {
+        let shared = self.shared.upgrade().expect("the run outlives its loader");
+        shared.settings.text("DUPLICATE_YAML_DICT_KEY").to_owned()
+    }
+
     fn decrypt(&self, path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Diag> {
         if !bytes.starts_with(b"$ANSIBLE_VAULT") {
             return Ok(bytes);
@@ -671,7 +676,11 @@ impl LoadHost for Host {
             found
                 .then(|| name.to_owned())
                 .or_else(|| elsewhere::find(name, collections))
-                .or_else(|| in_collection(&shared.settings.paths("COLLECTIONS_PATHS"), name, collections))
+                .or_else(|| {
+                    let mut roots = vec![shared.options.playbook_dir.join("collections")];
+                    roots.extend(shared.settings.paths("COLLECTIONS_PATHS"));
+                    in_collection(&roots, name, collections)
+                })
         })
     }
 
@@ -1029,7 +1038,12 @@ fn end_children() {
 pub fn refresh_inventory(shared: &Shared) -> Result<(), String> {
     let options = shared.inventory().options().clone();
     let loaded = Inventory::load(&shared.options.sources, options);
-    *shared.inventory_mut() = loaded.inventory;
+    let mut inventory = shared.inventory_mut();
+    *inventory = loaded.inventory;
+    // hosts and groups that tasks have made are none of the sources' business
+    for addition in shared.added.lock().unwrap_or_else(std::sync::PoisonError::into_inner).iter() {
+        addition.apply(&mut inventory)?;
+    }
     Ok(())
 }
 

@@ -160,7 +160,13 @@ fn play(
         books.push(Playbook { path: name.clone(), plays });
     }
     for warning in ground.shared.loader().take_warnings() {
-        display::warning(&warning.one_line());
+        match &warning.ansible {
+            Some(words) if ansible => display::warning(&format!(
+                "{words}\n{}\nUsing last defined value only.\n",
+                crate::report::origin(warning.span).trim_end()
+            )),
+            _ => display::warning(&warning.one_line()),
+        }
     }
     if args.syntax_check {
         for book in &books {
@@ -330,7 +336,7 @@ pub(super) fn locate(name: &str) -> Result<PathBuf, Cannot> {
 
 /// An error as Ansible's command prints it.
 pub(super) fn ansible_error(diag: &crate::diag::Diag) -> String {
-    let mut text = format!("[ERROR]: {}\n", diag.message);
+    let mut text = format!("[ERROR]: {}\n", diag.ansible.as_ref().unwrap_or(&diag.message));
     text.push_str(&crate::report::origin(diag.span));
     if let Some(help) = &diag.help {
         text.push_str(help);

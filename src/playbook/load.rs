@@ -20,6 +20,9 @@ use std::sync::{Arc, Mutex};
 pub trait LoadHost: Send + Sync {
     /// Turns file contents that are vaulted into plain text; plain contents pass.
     fn decrypt(&self, path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Diag>;
+
+    /// What a key that stands twice is: `warn`, `error` or `ignore` (`DUPLICATE_YAML_DICT_KEY`).
+    fn duplicate_keys(&self) -> String;
     /// Renders a name that must be known before any host is, with these variables (nearest first) and the extra ones.
     fn render_static(&self, value: &Value, vars: &[Arc<Dict>]) -> Result<Value, Diag>;
     /// Whether a module or action of this name exists; resolves short names and old names to the one that runs.
@@ -199,6 +202,17 @@ impl Loader {
         let document = quorate_yaml::parse(&text, file).map_err(|e| yaml_diag(&e))?;
         for warning in &document.warnings {
             let mut diag = Diag::warning("W0101", warning.to_string()).at(warning.span());
+            if let quorate_yaml::Warning::DuplicateKey { key, .. } = warning {
+                diag.ansible = Some(format!("Found duplicate mapping key '{key}'."));
+                match self.host.duplicate_keys().as_str() {
+                    "ignore" => continue,
+                    "error" => {
+                        diag.severity = crate::diag::Severity::Error;
+                        return Err(diag);
+                    }
+                    _ => {}
+                }
+            }
             if let Some((span, what)) = warning.related() {
                 diag.related.push((span, what.to_owned()));
             }
@@ -275,6 +289,10 @@ impl Loader {
                     .help("start each play with `- hosts: …`"),
             );
         };
+        if items.is_empty() {
+            let message = format!("A playbook must contain at least one play: {}", path.display());
+            return errors.push(Diag::error("E0104", message).at(node.span));
+        }
         let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
         self.note_library(&dir);
         for item in items {
@@ -360,7 +378,9 @@ impl Loader {
     fn collection_file(&self, name: &str, below: &str) -> Option<PathBuf> {
         let mut parts = name.splitn(3, '.');
         let (ns, coll, rest) = (parts.next()?, parts.next()?, parts.next()?);
-        self.paths.collections.iter().find_map(|root| {
+        // those beside the playbook come first, as with Ansible
+        let beside = self.paths.playbook_dir.join("collections");
+        std::iter::once(&beside).chain(&self.paths.collections).find_map(|root| {
             let base =
                 root.join("ansible_collections").join(ns).join(coll).join(below).join(rest.replace('.', "/"));
             ["", ".yml", ".yaml"]
@@ -1784,6 +1804,11 @@ pub fn yaml_diag(error: &quorate_yaml::YamlError) -> Diag {
         diag.related.push((span, what.to_owned()));
     }
     diag.help = error.help().map(str::to_owned);
+    diag.ansible = error.libyaml().map(|words| {
+        let mut words = words.to_owned();
+        words[..1].make_ascii_uppercase();
+        format!("YAML parsing failed: {words}.")
+    });
     diag
 }
 

@@ -16,7 +16,7 @@ use crate::plan::program::implicit_step;
 use crate::plan::{Context, Node, PlayGraph, Program, Slot, Step, StepId, TagFilter, flatten, gates};
 use crate::playbook::{Kw, Play, Task};
 use crate::report::{Counts, Event, Outcome, Recap, Status};
-use crate::vars::{PlayVars, TaskScope, render};
+use crate::vars::{Addition, PlayVars, TaskScope, render};
 use quorate_value::{Dict, Str, Value, dict, str_of};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -1162,7 +1162,10 @@ impl Runner {
     fn throttle(&self, batch: &Batch, step: &Arc<Step>, host: &Arc<str>) -> Result<Option<usize>, Diag> {
         let Some(value) = step.keywords.get(Kw::Throttle) else { return Ok(None) };
         let scope = TaskScope::new(&self.run.shared, &batch.vars, host, Some(step));
-        let Ok(rendered) = render::value(&scope, value) else { return Ok(None) };
+        let rendered = render::value(&scope, value).map_err(|error| {
+            let text = format!("Failed to convert the throttle value to an integer: {error}");
+            Diag::error("E0224", text).at(task::span_of(value, step.task.span))
+        })?;
         let limit = task::number(&rendered).ok_or_else(|| {
             let text = format!(
                 "Failed to convert the throttle value to an integer: invalid literal for int() with base 10: {}",
@@ -1526,20 +1529,17 @@ impl Runner {
                     }
                 }
                 Effect::AddHost { name, groups, vars } => {
-                    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-                    shared
-                        .inventory_mut()
-                        .add_host(name, &groups, vars)
-                        .map_err(|e| Diag::error("E0210", e.to_string()).at(step.task.span))?;
+                    let addition =
+                        Addition::Host { name: name.to_string(), groups: groups.clone(), vars: vars.clone() };
+                    shared.add(addition).map_err(|e| Diag::error("E0210", e).at(step.task.span))?;
                 }
                 Effect::GroupBy { host, group, parents } => {
-                    let parents: Vec<&str> = parents.iter().map(String::as_str).collect();
-                    let mut inventory = shared.inventory_mut();
-                    if let Some(id) = inventory.host_id(host) {
-                        inventory
-                            .group_by(id, group, &parents)
-                            .map_err(|e| Diag::error("E0210", e.to_string()).at(step.task.span))?;
-                    }
+                    let addition = Addition::Group {
+                        host: host.to_string(),
+                        group: group.clone(),
+                        parents: parents.clone(),
+                    };
+                    shared.add(addition).map_err(|e| Diag::error("E0210", e).at(step.task.span))?;
                 }
                 Effect::Expand(expand) => {
                     let hosts = if once {

@@ -779,7 +779,11 @@ impl Life<'_> {
             if number >= attempts {
                 attempt.result.insert("attempts", retries);
                 if attempt.status != Status::Failed {
-                    attempt.status = Status::Failed;
+                    // the task's own verdict stands, but what is registered has failed all the same
+                    let excused = attempt.result.get("failed_when_result").is_some_and(|v| !v.is_truthy());
+                    if !excused {
+                        attempt.status = Status::Failed;
+                    }
                     attempt.result.insert("failed", true);
                     if !attempt.result.contains_key("msg") {
                         attempt.result.insert("msg", "Task failed: Action failed: Unknown error.");

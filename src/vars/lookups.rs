@@ -89,6 +89,39 @@ fn read(scope: &TaskScope, path: &Path) -> Result<Str> {
     Ok(if vaulted { text.secret() } else { text })
 }
 
+/// Text in the encoding that the lookup names; Latin-1 and its kin besides UTF-8.
+fn read_as(scope: &TaskScope, path: &Path, encoding: &str) -> Result<Str> {
+    let plain = encoding.to_ascii_lowercase().replace(['-', '_'], "");
+    if !matches!(plain.as_str(), "iso88591" | "latin1" | "l1" | "8859" | "cp819" | "iso885915" | "latin9" | "ascii") {
+        return read(scope, path);
+    }
+    let bytes =
+        std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {}", path.display(), plain_io(&e))))?;
+    let swapped = |byte: u8| match byte {
+        0xa4 => '€',
+        0xa6 => 'Š',
+        0xa8 => 'š',
+        0xb4 => 'Ž',
+        0xb8 => 'ž',
+        0xbc => 'Œ',
+        0xbd => 'œ',
+        0xbe => 'Ÿ',
+        other => char::from(other),
+    };
+    let latin9 = matches!(plain.as_str(), "iso885915" | "latin9");
+    let text: String = bytes.iter().map(|byte| if latin9 { swapped(*byte) } else { char::from(*byte) }).collect();
+    Ok(Str::from(text))
+}
+
+/// `name=value` words of a term that a lookup does not have.
+fn known_words(call: &LookupCall, parsed: &Dict, known: &[&str]) -> Result<()> {
+    let odd = parsed.keys().filter_map(quorate_value::Key::as_str).find(|key| *key != "_raw_params" && !known.contains(key));
+    match odd {
+        Some(name) => Err(failed(call, format!("{name} is not a valid option"))),
+        None => Ok(()),
+    }
+}
+
 fn file(scope: &TaskScope, call: &LookupCall, term: &str) -> Result<Value> {
     let path = render::find_file(scope, "files", term).map_err(|_| {
         failed(
@@ -283,7 +316,7 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             (pick("section", "global"), pick("file", "ansible.ini"), pick("type", "ini"));
         let path = render::find_file(scope, "files", &name)
             .map_err(|_| failed(call, format!("Unable to access the file '{name}'")))?;
-        let text = read(scope, &path)?;
+        let text = read_as(scope, &path, &pick("encoding", "utf-8"))?;
         let regex =
             flag(call, "re", false) || parsed.get("re").and_then(Value::to_bool_loose).unwrap_or(false);
         let pattern = regex
@@ -355,6 +388,7 @@ fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         if key.is_empty() {
             return Err(failed(call, "Search key is required but was not found".to_owned()));
         }
+        known_words(call, &parsed, &["file", "delimiter", "col", "keycol", "default", "encoding"])?;
         let name = pick("file", "ansible.csv");
         let delimiter = match pick("delimiter", "TAB").as_str() {
             "TAB" | "\\t" => '\t',
@@ -365,7 +399,7 @@ fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             pick("keycol", "0").parse().map_err(|_| failed(call, "keycol must be a number"))?;
         let path = render::find_file(scope, "files", &name)
             .map_err(|_| failed(call, format!("csvfile: could not find {name}")))?;
-        let text = read(scope, &path)?;
+        let text = read_as(scope, &path, &pick("encoding", "utf-8"))?;
         let found = csv_rows(&text, delimiter).into_iter().find(|row| row.get(key_column) == Some(&key));
         let value = found.and_then(|row| row.get(column).cloned());
         let value = value

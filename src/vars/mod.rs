@@ -10,7 +10,7 @@ mod scope;
 mod store;
 
 pub use scope::{Early, PlayVars, TaskScope, collect_roles};
-pub use store::{HostVars, Options, Shared};
+pub use store::{Addition, HostVars, Options, Shared};
 
 /// How many hosts are worked on at once where nobody says so.
 pub const WIDE: usize = 500;

@@ -58,6 +58,47 @@ pub struct HostVars {
     pub kept: Arc<Dict>,
 }
 
+/// A host or a group that a task has made.
+#[derive(Debug, Clone)]
+pub enum Addition {
+    /// `add_host`
+    Host {
+        /// Its name.
+        name: String,
+        /// The groups it joins.
+        groups: Vec<String>,
+        /// Its variables.
+        vars: Dict,
+    },
+    /// `group_by`
+    Group {
+        /// The host that joins.
+        host: String,
+        /// The group.
+        group: String,
+        /// The group's parents.
+        parents: Vec<String>,
+    },
+}
+
+impl Addition {
+    /// Makes it so. A host that is there no more joins nothing.
+    pub fn apply(&self, inventory: &mut Inventory) -> Result<(), String> {
+        fn words(texts: &[String]) -> Vec<&str> {
+            texts.iter().map(String::as_str).collect()
+        }
+        match self {
+            Addition::Host { name, groups, vars } => {
+                inventory.add_host(name, &words(groups), vars).map(drop).map_err(|e| e.to_string())
+            }
+            Addition::Group { host, group, parents } => match inventory.host_id(host) {
+                Some(id) => inventory.group_by(id, group, &words(parents)).map(drop).map_err(|e| e.to_string()),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
 /// What everybody in a run shares.
 pub struct Shared {
     /// `ansible.cfg`, environment and their defaults.
@@ -78,6 +119,8 @@ pub struct Shared {
     pub libraries: Mutex<Vec<PathBuf>>,
     /// What somebody should be told, collected by whoever has no event stream at hand.
     pub notices: Mutex<Vec<Event>>,
+    /// What tasks have added to the inventory, in order.
+    pub added: Mutex<Vec<Addition>>,
     hosts: RwLock<HashMap<Arc<str>, Arc<RwLock<HostVars>>>>,
     groups: Mutex<Option<Value>>,
     /// Facts of earlier runs.
@@ -106,6 +149,7 @@ impl Shared {
             vault,
             libraries: Mutex::default(),
             notices: Mutex::default(),
+            added: Mutex::default(),
             hosts: RwLock::default(),
             groups: Mutex::default(),
         }
@@ -120,6 +164,13 @@ impl Shared {
     pub fn inventory_mut(&self) -> std::sync::RwLockWriteGuard<'_, Inventory> {
         *self.groups.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
         self.inventory.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Adds a host or a group, for this run.
+    pub fn add(&self, addition: Addition) -> Result<(), String> {
+        addition.apply(&mut self.inventory_mut())?;
+        self.added.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(addition);
+        Ok(())
     }
 
     /// `groups`: every group with its hosts.

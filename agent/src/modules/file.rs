@@ -14,6 +14,7 @@ use crate::module::{Ctx, Diff, Failure, Module, Outcome};
 use crate::spec::{Param, Spec};
 use crate::system::files::{self, Kind, Wanted};
 use crate::system::process::errno;
+use crate::system::users;
 use quorate_value::{Dict, Value, dict};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -97,13 +98,18 @@ impl Module for FileModule {
             path,
             ctx,
         };
-        match state {
+        let missing = if ctx.check { nobody(args) } else { Vec::new() };
+        let done = match state {
             "absent" => job.absent(),
             "directory" => job.directory(),
             "touch" => job.touch(),
             "link" => job.link(),
             "hard" => job.hard(),
             _ => job.file(),
+        };
+        match done {
+            Ok(outcome) => Ok(missing.into_iter().fold(outcome, Outcome::warn)),
+            Err(failure) => Err(missing.into_iter().fold(failure, Failure::warn)),
         }
     }
 }
@@ -124,6 +130,30 @@ struct Work<'a> {
     before: Dict,
     after: Dict,
     ctx: &'a Ctx,
+}
+
+/// Owner and group that do not exist: check mode cannot know whether a task before would have made them.
+fn nobody(args: &Args) -> Vec<String> {
+    let mut missing = Vec::new();
+    if let Some(owner) = args.nonempty("owner") {
+        let (known, what) = match owner.parse() {
+            Ok(uid) => (users::by_uid(uid).is_some(), "user with uid"),
+            Err(_) => (users::by_name(owner).is_some(), "user"),
+        };
+        if !known {
+            missing.push(format!("failed to look up {what} {owner}. Create user up to this point in real play"));
+        }
+    }
+    if let Some(group) = args.nonempty("group") {
+        let (known, what) = match group.parse() {
+            Ok(gid) => (users::group_by_gid(gid).is_some(), "group with gid"),
+            Err(_) => (users::group_by_name(group).is_some(), "group"),
+        };
+        if !known {
+            missing.push(format!("failed to look up {what} {group}. Create group up to this point in real play"));
+        }
+    }
+    missing
 }
 
 impl Work<'_> {

@@ -29,6 +29,11 @@ impl Module for TempFile {
             Some(path) => path.to_owned(),
             None => ctx.env("TMPDIR").unwrap_or_else(|| "/tmp".into()),
         };
+        for part in ["prefix", "suffix"] {
+            if args.text(part).contains('/') {
+                return Err(Failure::new(format!("{part} must be a valid file name component")));
+            }
+        }
         for _ in 0..100 {
             let name = format!("{}{}{}", args.text("prefix"), random_name(), args.text("suffix"));
             let path = format!("{}/{name}", directory.trim_end_matches('/'));

@@ -33,6 +33,8 @@ pub struct EmitStyle {
     pub allow_unicode: bool,
     /// Text of several lines as `|` blocks.
     pub literal_blocks: bool,
+    /// Tags, quotes and one entry a line.
+    pub canonical: bool,
 }
 
 impl Default for EmitStyle {
@@ -48,6 +50,7 @@ impl Default for EmitStyle {
             explicit_end: false,
             allow_unicode: true,
             literal_blocks: false,
+            canonical: false,
         }
     }
 }
@@ -84,6 +87,7 @@ pub fn to_yaml(value: &Value, style: &EmitStyle) -> Result<String, EmitError> {
         unicode: style.allow_unicode,
         explicit_start: style.explicit_start,
         explicit_end: style.explicit_end,
+        canonical: style.canonical,
     };
     let astral = (style.allow_unicode && any_text(value, &|text| text.chars().any(is_astral)))
         .then(|| Astral::for_value(value));

@@ -15,6 +15,7 @@ struct Inner {
     message: String,
     context: Option<(Span, String)>,
     hint: Option<String>,
+    problem: Option<String>,
     others: Vec<YamlError>,
 }
 
@@ -22,7 +23,7 @@ impl YamlError {
     /// A mistake at a place.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
         let message = message.into();
-        YamlError { inner: Box::new(Inner { span, message, context: None, hint: None, others: Vec::new() }) }
+        YamlError { inner: Box::new(Inner { span, message, context: None, hint: None, problem: None, others: Vec::new() }) }
     }
 
     /// The same, with a second place that matters and why it does.
@@ -37,6 +38,18 @@ impl YamlError {
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.inner.hint = Some(hint.into());
         self
+    }
+
+    /// The same, with libyaml's own words.
+    #[must_use]
+    pub(crate) fn problem(mut self, words: &str) -> Self {
+        self.inner.problem = Some(words.to_owned());
+        self
+    }
+
+    /// What libyaml, and with it every other reader of YAML, says about it; nothing for what only we refuse.
+    pub fn libyaml(&self) -> Option<&str> {
+        self.inner.problem.as_deref()
     }
 
     /// The same, at `span` where it had no place yet.

@@ -293,13 +293,13 @@ pub(crate) fn explain(problem: &Problem, text: &str, file: FileId) -> YamlError 
     });
     let began = problem.context.as_ref().and_then(|(what, start)| Some((*start, began(what)?)));
     let Some(Advice { mark: at, message, hint }) = near.or_else(|| of_problem(problem, text, mark)) else {
-        let error = YamlError::new(span(mark), &problem.problem);
+        let error = YamlError::new(span(mark), &problem.problem).problem(&problem.problem);
         return match began {
             Some((start, what)) => error.context(span(start), what),
             None => error,
         };
     };
-    let error = YamlError::new(span(at), message).hint(hint);
+    let error = YamlError::new(span(at), message).hint(hint).problem(&problem.problem);
     match began {
         Some((start, what)) if start != at => error.context(span(start), what),
         _ if at.line != mark.line => error.context(span(mark), "it is noticed here"),

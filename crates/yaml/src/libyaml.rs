@@ -244,6 +244,7 @@ pub(crate) struct Layout {
     pub(crate) unicode: bool,
     pub(crate) explicit_start: bool,
     pub(crate) explicit_end: bool,
+    pub(crate) canonical: bool,
 }
 
 /// Writes one document.
@@ -275,6 +276,7 @@ impl Emitter {
             sys::yaml_emitter_set_indent(raw, layout.indent);
             sys::yaml_emitter_set_width(raw, layout.width);
             sys::yaml_emitter_set_unicode(raw, layout.unicode);
+            sys::yaml_emitter_set_canonical(raw, layout.canonical);
         }
         let mut emitter = Emitter { raw, out, explicit_end: layout.explicit_end };
         emitter.send(|event| {

@@ -85,7 +85,7 @@ pub(super) const ABOUT: &[(&str, Effect, &str)] = &[
     ("DISPLAY_FAILED_STDERR", Works, "Failures go to standard error."),
     ("DISPLAY_OK_HOSTS", Works, "Show hosts where nothing changed."),
     ("DISPLAY_SKIPPED_HOSTS", Works, "Show hosts that skipped a task."),
-    ("DUPLICATE_YAML_DICT_KEY", NotYet, "What a key that stands twice is: a warning, an error, nothing. It is a warning."),
+    ("DUPLICATE_YAML_DICT_KEY", Works, "What a key that stands twice is: a warning, an error, nothing."),
     ("ENABLE_TASK_DEBUGGER", Works, "Failed tasks go to the debugger."),
     ("ERROR_ON_MISSING_HANDLER", Works, "Whether a notify that nobody answers is an error."),
     ("HOST_KEY_CHECKING", Works, "Refuse hosts with an unknown key. Unless it is set, new keys are accepted and changed ones refused."),

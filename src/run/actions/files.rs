@@ -550,6 +550,12 @@ fn fetch_path(dest: &str, host: &str, source: &str, flat: bool) -> PathBuf {
 }
 
 pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
+    for (name, word) in [("src", "source"), ("dest", "dest")] {
+        if call.args.get(name).is_some_and(|value| matches!(value, Value::List(_) | Value::Dict(_))) {
+            let message = format!("Invalid type supplied for {word} option, it must be a string");
+            return Err(Failure::action(message));
+        }
+    }
     let (Some(source), Some(dest)) = (text(call, "src"), text(call, "dest")) else {
         return Err(Failure::action("src and dest are required"));
     };
@@ -565,6 +571,9 @@ pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
     let stat = remote::module(call, "ansible.builtin.stat", stat_args, Vec::new()).await?;
     let Some(Value::Dict(stat)) = stat.get("stat") else {
         let message = stat.get("msg").map_or_else(|| "the file could not be looked at".into(), str_of);
+        if message.contains("Permission denied") {
+            return Err(Failure::action(format!("File is not readable: {source}")));
+        }
         return Err(Failure::action(message));
     };
     let problem = if !stat.get("exists").is_some_and(Value::is_truthy) {
@@ -597,7 +606,14 @@ pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
     let path = fetch_path(&base, call.host, &source, flat);
     if flat && path.is_dir() {
         return Err(Failure::action(
-            "dest is an existing directory, use a trailing slash if you want to fetch src into that directory",
+            if dest.ends_with('/') {
+                format!(
+                    "calculated dest '{}' is an existing directory, use another path that does not point to an existing directory",
+                    path.display()
+                )
+            } else {
+                "dest is an existing directory, use a trailing slash if you want to fetch src into that directory".to_owned()
+            },
         ));
     }
     let remote_sum = stat.get("checksum").map(str_of).unwrap_or_default();

@@ -27,6 +27,8 @@ struct Settings {
     gid: Option<u32>,
     mode: u32,
     unsafe_writes: bool,
+    /// Somebody asked for an owner or group; else they are kept where that is allowed.
+    owned: bool,
 }
 
 fn fresh_name(dest: &Path, attempt: u64) -> PathBuf {
@@ -49,9 +51,12 @@ impl Replacement {
             gid: standing.as_ref().map(|metadata| metadata.gid()),
             mode: standing.as_ref().map_or(0o666 & !super::mode::umask(), |m| m.mode() & 0o7777),
             unsafe_writes: wanted.unsafe_writes,
+            owned: false,
         };
-        settings.uid = wanted.uid(dest)?.or(settings.uid);
-        settings.gid = wanted.gid(dest)?.or(settings.gid);
+        let (uid, gid) = (wanted.uid(dest)?, wanted.gid(dest)?);
+        settings.owned = uid.is_some() || gid.is_some();
+        settings.uid = uid.or(settings.uid);
+        settings.gid = gid.or(settings.gid);
         settings.mode = wanted.bits(dest, settings.mode, false)?.unwrap_or(settings.mode);
         let mut attempt = 0;
         loop {
@@ -122,7 +127,11 @@ impl Replacement {
         let (uid, gid) =
             (differs(self.settings.uid, metadata.uid()), differs(self.settings.gid, metadata.gid()));
         if uid.is_some() || gid.is_some() {
-            own_open(file, uid, gid)?;
+            match own_open(file, uid, gid) {
+                // who may write in a directory may replace somebody else's file, and then owns it
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !self.settings.owned => {}
+                other => other?,
+            }
         }
         label::keep(&self.dest, &self.temporary);
         file.set_permissions(std::fs::Permissions::from_mode(self.settings.mode))?;

@@ -451,8 +451,9 @@ fn yaml_style(vm: &Vm, args: &mut Args, mut style: EmitStyle) -> Result<EmitStyl
     style.explicit_end = flag(vm, explicit_end, false)?;
     let unicode = args.take("allow_unicode");
     style.allow_unicode = flag(vm, unicode, true)?;
+    let canonical = args.take("canonical");
+    style.canonical = flag(vm, canonical, false)?;
     for known in [
-        "canonical",
         "encoding",
         "line_break",
         "version",

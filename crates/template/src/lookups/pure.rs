@@ -335,6 +335,9 @@ fn sequence(vm: &Vm, terms: &[V], options: &Options) -> Result<Vec<V>> {
                 )));
             }
         };
+        if let Some((name, value)) = Sequence::bad_shortcut(&text) {
+            wanted.set(vm, name, &V::str(value))?;
+        }
         if !wanted.shortcut(&text) {
             for part in text.split_whitespace() {
                 let Some((name, value)) = part.split_once('=') else {
@@ -418,6 +421,30 @@ impl Sequence {
             self.format = Some(Str::new(format));
         }
         true
+    }
+
+    /// The part of `start-end/stride` that has the look of a number, hexadecimal digits, and is none.
+    fn bad_shortcut(text: &str) -> Option<(&'static str, &str)> {
+        let range = text.split(':').next()?;
+        let (range, stride) = match range.split_once('/') {
+            Some((range, stride)) => (range, Some(stride)),
+            None => (range, None),
+        };
+        let (start, end) = match range.split_once('-') {
+            Some((start, end)) => (Some(start), end),
+            None => (None, range),
+        };
+        let parts = [("start", start), ("end", Some(end)), ("stride", stride)];
+        let digits = |part: &str| {
+            let part = part.strip_prefix('0').unwrap_or(part);
+            let part = part.strip_prefix(['x', 'X']).unwrap_or(part);
+            part.bytes().all(|b| b.is_ascii_hexdigit())
+        };
+        let given = || parts.iter().filter_map(|(name, part)| part.map(|part| (*name, part)));
+        if !given().all(|(_, part)| !part.is_empty() && digits(part)) {
+            return None;
+        }
+        given().find(|(_, part)| !part.starts_with(|c: char| c.is_ascii_digit()))
     }
 
     fn numbers(&self, vm: &Vm) -> Result<Vec<V>> {
