@@ -116,7 +116,7 @@ impl Editor {
             return self.kept.remove(at);
         }
         loop {
-            let message = self.output.recv_timeout(Duration::from_secs(60)).expect("an answer in time");
+            let message = self.output.recv_timeout(Duration::from_mins(1)).expect("an answer in time");
             if wanted(&message) {
                 return message;
             }

@@ -673,14 +673,11 @@ impl LoadHost for Host {
                     .any(|ext| dir.join(format!("{name}{ext}")).is_file())
             });
             drop(libraries);
-            found
-                .then(|| name.to_owned())
-                .or_else(|| elsewhere::find(name, collections))
-                .or_else(|| {
-                    let mut roots = vec![shared.options.playbook_dir.join("collections")];
-                    roots.extend(shared.settings.paths("COLLECTIONS_PATHS"));
-                    in_collection(&roots, name, collections)
-                })
+            found.then(|| name.to_owned()).or_else(|| elsewhere::find(name, collections)).or_else(|| {
+                let mut roots = vec![shared.options.playbook_dir.join("collections")];
+                roots.extend(shared.settings.paths("COLLECTIONS_PATHS"));
+                in_collection(&roots, name, collections)
+            })
         })
     }
 

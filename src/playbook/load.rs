@@ -542,7 +542,10 @@ impl Loader {
     }
 
     fn play_roles(&self, node: &Node, around: &Around) -> Loaded<Vec<Entry>> {
-        let items = sequence(node, "roles")?;
+        let items = sequence(node, "roles").map_err(|mut diag| {
+            diag.ansible = Some("A malformed role declaration was encountered.".to_owned());
+            diag
+        })?;
         let mut roles = Vec::with_capacity(items.len());
         for item in items {
             let read = self.role_entry(item, around).map(|role| roles.push(Entry::Role(role)));
@@ -1562,9 +1565,16 @@ fn sequence<'n>(node: &'n Node, what: &str) -> Loaded<&'n [Node]> {
         return Ok(&[]);
     }
     node.as_sequence().ok_or_else(|| {
-        Diag::error("E0130", format!("`{what}` must be a list"))
+        let mut diag = Diag::error("E0130", format!("`{what}` must be a list"))
             .at(node.span)
-            .label(format!("found {}", node.describe()))
+            .label(format!("found {}", node.describe()));
+        let value = node.to_value();
+        diag.ansible = Some(format!(
+            "A malformed block was encountered while loading {what}: {} should be a list or None but is <class '{}'>",
+            quorate_value::str_of(&value),
+            value.type_name()
+        ));
+        diag
     })
 }
 

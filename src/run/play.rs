@@ -1530,7 +1530,7 @@ impl Runner {
                 }
                 Effect::AddHost { name, groups, vars } => {
                     let addition =
-                        Addition::Host { name: name.to_string(), groups: groups.clone(), vars: vars.clone() };
+                        Addition::Host { name: name.clone(), groups: groups.clone(), vars: vars.clone() };
                     shared.add(addition).map_err(|e| Diag::error("E0210", e).at(step.task.span))?;
                 }
                 Effect::GroupBy { host, group, parents } => {
@@ -1861,23 +1861,38 @@ impl Runner {
                     });
                 let mut listens: Vec<String> = listens.collect();
                 // a collection's role answers to its short name as well
-                let role = handler.context.role.as_ref().filter(|role| role.role.collection);
-                if let Some(role) = role.filter(|_| !plain.is_empty()) {
-                    listens.push(format!("{} : {plain}", role.role.short_name()));
+                if let Some(role) = &handler.context.role {
+                    // topics, too, may be named with their role in front
+                    let named: Vec<String> = listens
+                        .iter()
+                        .flat_map(|topic| {
+                            [role.role.name.as_ref(), role.role.short_name()]
+                                .map(|r| format!("{r} : {topic}"))
+                        })
+                        .collect();
+                    listens.extend(named);
+                    if role.role.collection && !plain.is_empty() {
+                        listens.push(format!("{} : {plain}", role.role.short_name()));
+                    }
                 }
                 (number, plain, full, listens)
             })
             .collect();
-        // the last handler of a name wins
-        if let Some((number, ..)) = titles
+        // The last file of handlers wins, the play's own over its roles'; within a file, the first of a name.
+        let mut searched: Vec<&(usize, String, String, Vec<String>)> = Vec::with_capacity(titles.len());
+        let source =
+            |number: usize| batch.handlers[number].context.role.as_ref().map(|role| role.role.path.clone());
+        for group in titles.chunk_by(|a, b| source(a.0) == source(b.0)).rev() {
+            searched.extend(group);
+        }
+        if let Some((number, ..)) = searched
             .iter()
-            .rev()
             .find(|(_, plain, full, _)| !plain.is_empty() && (plain == wanted || full == wanted))
         {
             found.push(*number);
         }
         let mut seen: HashSet<&str> = HashSet::new();
-        for (number, plain, _, listens) in titles.iter().rev() {
+        for (number, plain, _, listens) in &searched {
             if listens.iter().any(|topic| topic == wanted) && (plain.is_empty() || seen.insert(plain)) {
                 found.push(*number);
             }

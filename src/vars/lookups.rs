@@ -92,7 +92,10 @@ fn read(scope: &TaskScope, path: &Path) -> Result<Str> {
 /// Text in the encoding that the lookup names; Latin-1 and its kin besides UTF-8.
 fn read_as(scope: &TaskScope, path: &Path, encoding: &str) -> Result<Str> {
     let plain = encoding.to_ascii_lowercase().replace(['-', '_'], "");
-    if !matches!(plain.as_str(), "iso88591" | "latin1" | "l1" | "8859" | "cp819" | "iso885915" | "latin9" | "ascii") {
+    if !matches!(
+        plain.as_str(),
+        "iso88591" | "latin1" | "l1" | "8859" | "cp819" | "iso885915" | "latin9" | "ascii"
+    ) {
         return read(scope, path);
     }
     let bytes =
@@ -109,13 +112,17 @@ fn read_as(scope: &TaskScope, path: &Path, encoding: &str) -> Result<Str> {
         other => char::from(other),
     };
     let latin9 = matches!(plain.as_str(), "iso885915" | "latin9");
-    let text: String = bytes.iter().map(|byte| if latin9 { swapped(*byte) } else { char::from(*byte) }).collect();
+    let text: String =
+        bytes.iter().map(|byte| if latin9 { swapped(*byte) } else { char::from(*byte) }).collect();
     Ok(Str::from(text))
 }
 
 /// `name=value` words of a term that a lookup does not have.
 fn known_words(call: &LookupCall, parsed: &Dict, known: &[&str]) -> Result<()> {
-    let odd = parsed.keys().filter_map(quorate_value::Key::as_str).find(|key| *key != "_raw_params" && !known.contains(key));
+    let odd = parsed
+        .keys()
+        .filter_map(quorate_value::Key::as_str)
+        .find(|key| *key != "_raw_params" && !known.contains(key));
     match odd {
         Some(name) => Err(failed(call, format!("{name} is not a valid option"))),
         None => Ok(()),
@@ -312,6 +319,13 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
                 .unwrap_or_else(|| otherwise.to_owned())
         };
         let key = parsed.get("_raw_params").map(str_of).unwrap_or_default();
+        if key.is_empty() && !parsed.is_empty() {
+            let message = format!(
+                "No key to look up was provided as first term within string inline options: {}",
+                str_of(term)
+            );
+            return Err(failed(call, message));
+        }
         let (section, name, kind) =
             (pick("section", "global"), pick("file", "ansible.ini"), pick("type", "ini"));
         let path = render::find_file(scope, "files", &name)
@@ -329,6 +343,8 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             .transpose()?;
         let mut current = if kind == "properties" { section.clone() } else { String::new() };
         let mut values = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        let case = flag(call, "case_sensitive", false);
         let mut there = current == section;
         for line in text.lines().map(str::trim) {
             if let Some(header) = line.strip_prefix('[') {
@@ -341,6 +357,16 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             }
             if let Some((k, v)) = line.split_once(['=', ':']).filter(|_| current == section) {
                 let k = k.trim();
+                // as Python's ConfigParser, which reads properties the same way
+                if !seen.insert(if case { k.to_owned() } else { k.to_lowercase() }) {
+                    let shown = if case { k.to_owned() } else { k.to_lowercase() };
+                    return Err(failed(
+                        call,
+                        format!(
+                            "Duplicate option in '{name}': While reading from '{name}': option '{shown}' in section '{section}' already exists"
+                        ),
+                    ));
+                }
                 let same = match &pattern {
                     Some(re) => re.is_match(k).unwrap_or(false),
                     None if flag(call, "case_sensitive", false) => k == key,
@@ -398,7 +424,7 @@ fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         let key_column: usize =
             pick("keycol", "0").parse().map_err(|_| failed(call, "keycol must be a number"))?;
         let path = render::find_file(scope, "files", &name)
-            .map_err(|_| failed(call, format!("csvfile: could not find {name}")))?;
+            .map_err(|_| failed(call, format!("csvfile: [Errno 2] No such file or directory: '{name}'")))?;
         let text = read_as(scope, &path, &pick("encoding", "utf-8"))?;
         let found = csv_rows(&text, delimiter).into_iter().find(|row| row.get(key_column) == Some(&key));
         let value = found.and_then(|row| row.get(column).cloned());
@@ -406,7 +432,10 @@ fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             .map(Value::from)
             .or_else(|| option(call, "default").cloned())
             .or_else(|| parsed.get("default").cloned());
-        out.extend(value);
+        match value {
+            Some(Value::List(items)) => out.extend(items.iter().cloned()),
+            other => out.extend(other),
+        }
     }
     Ok(out)
 }

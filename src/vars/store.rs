@@ -92,7 +92,9 @@ impl Addition {
                 inventory.add_host(name, &words(groups), vars).map(drop).map_err(|e| e.to_string())
             }
             Addition::Group { host, group, parents } => match inventory.host_id(host) {
-                Some(id) => inventory.group_by(id, group, &words(parents)).map(drop).map_err(|e| e.to_string()),
+                Some(id) => {
+                    inventory.group_by(id, group, &words(parents)).map(drop).map_err(|e| e.to_string())
+                }
                 None => Ok(()),
             },
         }

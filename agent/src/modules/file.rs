@@ -141,7 +141,8 @@ fn nobody(args: &Args) -> Vec<String> {
             Err(_) => (users::by_name(owner).is_some(), "user"),
         };
         if !known {
-            missing.push(format!("failed to look up {what} {owner}. Create user up to this point in real play"));
+            missing
+                .push(format!("failed to look up {what} {owner}. Create user up to this point in real play"));
         }
     }
     if let Some(group) = args.nonempty("group") {
@@ -150,7 +151,9 @@ fn nobody(args: &Args) -> Vec<String> {
             Err(_) => (users::group_by_name(group).is_some(), "group"),
         };
         if !known {
-            missing.push(format!("failed to look up {what} {group}. Create group up to this point in real play"));
+            missing.push(format!(
+                "failed to look up {what} {group}. Create group up to this point in real play"
+            ));
         }
     }
     missing

@@ -23,7 +23,16 @@ impl YamlError {
     /// A mistake at a place.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
         let message = message.into();
-        YamlError { inner: Box::new(Inner { span, message, context: None, hint: None, problem: None, others: Vec::new() }) }
+        YamlError {
+            inner: Box::new(Inner {
+                span,
+                message,
+                context: None,
+                hint: None,
+                problem: None,
+                others: Vec::new(),
+            }),
+        }
     }
 
     /// The same, with a second place that matters and why it does.

@@ -473,9 +473,10 @@ fn scalar(text: &str) -> String {
         text.to_lowercase().as_str(),
         "yes" | "no" | "on" | "off" | "true" | "false" | "null" | "y" | "n"
     );
-    match plain {
-        true if number_like || !word || matches!(text, "true" | "false") => text.to_owned(),
-        _ => quorate_value::JsonStyle::default().write(&Value::from(text)),
+    if plain && (number_like || !word || matches!(text, "true" | "false")) {
+        text.to_owned()
+    } else {
+        quorate_value::JsonStyle::default().write(&Value::from(text))
     }
 }
 

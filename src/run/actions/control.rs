@@ -4,8 +4,9 @@ use super::{ActionCall, ActionResult};
 use crate::playbook::{Loader, is_identifier};
 use crate::run::task::{Effect, Expand, Failure, number};
 use crate::vars::render;
-use quorate_value::{Dict, Key, Str, Value, dict, str_of};
+use quorate_value::{Dict, Key, Span, Str, Value, dict, str_of};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Refuses parameters an action does not know, in Ansible's words.
@@ -384,12 +385,8 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
         }
     }
     let mut vars = Dict::new();
-    let merge = call
-        .args
-        .get("hash_behaviour")
-        .map(str_of)
-        .unwrap_or_else(|| call.run.shared.settings.text("DEFAULT_HASH_BEHAVIOUR").to_owned())
-        == "merge";
+    // files of one folder lie over each other; what is merged is their sum, with what stands
+    let merge = call.run.shared.settings.text("DEFAULT_HASH_BEHAVIOUR") == "merge";
     for path in &files {
         let entries = read_vars(loader, path)?;
         if merge {
@@ -403,6 +400,24 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
     }
     if let Some(bad) = vars.keys().find(|key| !key.as_str().is_some_and(is_identifier)) {
         return Err(Failure::action(format!("Invalid variable name in included file: {}", bad.json_text())));
+    }
+    if text("hash_behaviour").as_deref() == Some("merge") {
+        let mut merged = Dict::new();
+        for (key, value) in &vars {
+            let standing = key.as_str().and_then(|name| {
+                let expression = Value::Str(Str::written(&format!("{{{{ {name} }}}}"), Span::default()));
+                render::value(call.scope, &expression).ok()
+            });
+            match (standing, value) {
+                (Some(Value::Dict(old)), Value::Dict(new)) => {
+                    let mut both = Arc::unwrap_or_clone(old);
+                    quorate_inventory::combine_into(&mut both, new, quorate_inventory::HashBehaviour::Merge);
+                    merged.insert(key.clone(), Value::dict(both));
+                }
+                _ => drop(merged.insert(key.clone(), value.clone())),
+            }
+        }
+        vars = merged;
     }
     let listed: Value = files
         .iter()

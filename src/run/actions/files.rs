@@ -603,18 +603,17 @@ pub(super) async fn fetch(call: &ActionCall<'_>) -> ActionResult {
         call.run.shared.options.playbook_dir.join(&dest)
     };
     let base = if dest.ends_with('/') { format!("{}/", base.display()) } else { base.display().to_string() };
-    let path = fetch_path(&base, call.host, &source, flat);
-    if flat && path.is_dir() {
-        return Err(Failure::action(
-            if dest.ends_with('/') {
-                format!(
-                    "calculated dest '{}' is an existing directory, use another path that does not point to an existing directory",
-                    path.display()
-                )
-            } else {
-                "dest is an existing directory, use a trailing slash if you want to fetch src into that directory".to_owned()
-            },
-        ));
+    let path: PathBuf = fetch_path(&base, call.host, &source, flat).components().collect();
+    if path.is_dir() {
+        return Err(Failure::action(if dest.ends_with('/') || !flat {
+            format!(
+                "calculated dest '{}' is an existing directory, use another path that does not point to an existing directory",
+                path.display()
+            )
+        } else {
+            "dest is an existing directory, use a trailing slash if you want to fetch src into that directory"
+                .to_owned()
+        }));
     }
     let remote_sum = stat.get("checksum").map(str_of).unwrap_or_default();
     let local_sum = if path.is_file() { sha1_of(&path).unwrap_or_default() } else { String::new() };

@@ -84,6 +84,10 @@ impl Times {
             }
         }
         if !ctx.check {
+            // who may only write to it can set it to now, and to nothing else
+            let now =
+                |time: Time, at: Option<f64>| if matches!(time, Time::Now) { Some(f64::NAN) } else { at };
+            let (access, modification) = (now(self.access, access), now(self.modification, modification));
             files::set_times(Path::new(path), access, modification, follow).map_err(failed)?;
         }
         Ok(true)
