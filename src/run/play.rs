@@ -351,13 +351,14 @@ impl Runner {
             let (all, after) = rest.split_at(size.min(rest.len()));
             rest = after;
             let batch: Vec<Arc<str>> = all.iter().filter(|h| !self.is_lost(h)).cloned().collect();
+            // the headline says for how many
+            if let Some(running) = self.run.running.get() {
+                running.batch(batch.len());
+            }
             self.run.tell(Event::PlayStarted { name: name.clone(), check });
             // everybody has failed before
             if batch.is_empty() {
                 continue;
-            }
-            if let Some(running) = self.run.running.get() {
-                running.batch(batch.len());
             }
             let broke = self.batch(play, &vars, &batch).await?;
             if std::mem::take(&mut self.ended_play) {
