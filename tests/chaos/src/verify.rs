@@ -67,6 +67,10 @@ pub(crate) async fn verify(
             ));
         }
     }
+    if history.acknowledged.len() < 3 || history.reads == 0 {
+        let (writes, reads) = (history.acknowledged.len(), history.reads);
+        wrong.push(format!("the client did too little to tell: {writes} writes, {reads} reads"));
+    }
     if asked == 0 {
         wrong.push("nobody answers".into());
     }
