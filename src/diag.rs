@@ -102,8 +102,15 @@ impl Diag {
         }
     }
 
+    /// What to do: said by whoever knew the case, or else by the catalogue.
+    fn way_out(&self) -> Option<String> {
+        let known = || if self.notes.is_empty() { crate::codes::remedy(self.code) } else { None };
+        self.help.as_deref().map(crate::codes::fragment).or_else(known)
+    }
+
     /// The message with its source line, for people. Colour only when asked.
     pub fn render(&self, colour: bool) -> String {
+        let way_out = self.way_out();
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let level = match self.severity {
             Severity::Error => Level::ERROR,
@@ -117,11 +124,8 @@ impl Diag {
             for (_, label) in &self.related {
                 text.push_str(&format!("\n  = note: {label}"));
             }
-            for (word, words) in self
-                .notes
-                .iter()
-                .map(|note| ("note", note))
-                .chain(self.help.iter().map(|help| ("help", help)))
+            for (word, words) in
+                self.notes.iter().map(|note| ("note", note)).chain(way_out.iter().map(|help| ("help", help)))
             {
                 text.push_str(&format!("\n  = {word}: {words}"));
             }
@@ -146,7 +150,8 @@ impl Diag {
             .related
             .iter()
             .map(|(span, label)| {
-                let place = if span.is_known() { format!("{label}: {span}") } else { label.clone() };
+                let place =
+                    if span.is_known() { format!("{label}: {}", short_place(*span)) } else { label.clone() };
                 Level::NOTE.message(place)
             })
             .collect();
@@ -156,10 +161,15 @@ impl Diag {
         for note in &self.notes {
             group = group.element(Level::NOTE.message(note.as_str()));
         }
-        if let Some(help) = &self.help {
+        if let Some(help) = &way_out {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         renderer.render(&[group])
+    }
+
+    /// What follows a failure that is told in another grammar: the way out, and the code to look it up by.
+    pub fn said_after(&self) -> Option<String> {
+        self.way_out().map(|help| format!("{help} [{}]", self.code))
     }
 
     /// The headline and its place on one line, for logs and for Ansible's grammar.
@@ -189,6 +199,14 @@ fn short_path(path: &std::path::Path) -> String {
         .ok()
         .and_then(|cwd| path.strip_prefix(cwd).ok().map(std::path::Path::to_path_buf));
     below.unwrap_or_else(|| path.to_path_buf()).display().to_string()
+}
+
+/// A place, its path as people typed it.
+fn short_place(span: Span) -> String {
+    match source_of(span.file) {
+        Some(source) => format!("{}:{}:{}", short_path(&source.path), span.line, span.column),
+        None => span.to_string(),
+    }
 }
 
 /// The bytes of the word at a place; nothing where the text has no such place.

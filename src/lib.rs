@@ -4,6 +4,7 @@
 //! The rooms and what each does not do are in `ARCHITECTURE.md`.
 
 pub mod cli;
+pub mod codes;
 pub mod connect;
 pub mod diag;
 pub mod forecast;

@@ -37,7 +37,7 @@ enum Format {
 #[command(
     name = "quorate check",
     disable_version_flag = true,
-    after_help = "Examples:\n  quorate check\n  quorate check playbooks roles/etcd\n  quorate check site.yml -i inventories/prod.yml\n  quorate check --format github\n\nExit status: 0 nothing is wrong (warnings may have been given), 1 a file or an inventory cannot be read,\n3 something does not compile."
+    after_help = "Examples:\n  quorate check\n  quorate check playbooks roles/etcd\n  quorate check site.yml -i inventories/prod.yml\n  quorate check --format github\n\nExit status:\n  0  nothing is wrong (warnings may have been given)\n  1  a file or an inventory cannot be read\n  3  something does not compile"
 )]
 struct Args {
     /// Files and folders (the working directory unless named)

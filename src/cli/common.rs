@@ -276,27 +276,27 @@ pub fn ground_noting(
         note_inventory(&loaded, noted);
     }
     let quiet = noted.is_some();
-    for warning in loaded.warnings.iter().filter(|_| !quiet) {
+    if !quiet && !ansible && !shape.lenient {
+        let mut found = Vec::new();
+        note_sources(&loaded, &mut found);
+        let text =
+            |diags: &[&Diag]| diags.iter().map(|diag| diag.render(false)).collect::<Vec<_>>().join("\n");
+        let (errors, warnings): (Vec<_>, Vec<_>) =
+            found.iter().partition(|diag| diag.severity == crate::diag::Severity::Error);
+        if !warnings.is_empty() {
+            display::err(&text(&warnings));
+        }
+        if !errors.is_empty() {
+            return Err(Cannot::start(text(&errors)));
+        }
+    }
+    let ours = quiet || !(ansible || shape.lenient);
+    for warning in loaded.warnings.iter().filter(|warning| !ours || (!quiet && is_told_plainly(warning))) {
         display::warning(&warning.to_string());
     }
-    for failure in loaded.failures.iter().filter(|_| !quiet) {
-        let mut text = format!("Unable to parse {} as an inventory source", failure.source);
-        for attempt in &failure.attempts {
-            for error in &attempt.errors {
-                text.push_str(&format!("\n  {error}"));
-                if let Some(hint) = error.hint() {
-                    text.push_str(&format!(" ({hint})"));
-                }
-            }
-        }
-        if ansible || shape.lenient {
-            // the headline was among the warnings already
-            for warning in failure.ansible_warnings() {
-                display::warning(&warning);
-            }
-        } else {
-            return Err(Cannot::start(text));
-        }
+    for warning in loaded.failures.iter().filter(|_| !ours).flat_map(|failure| failure.ansible_warnings()) {
+        // the headline was among the warnings already
+        display::warning(&warning);
     }
     let limit_text = (!shape.limit.is_empty()).then(|| shape.limit.join(","));
     let limit = match &limit_text {
@@ -399,36 +399,46 @@ pub fn ground_noting(
     Ok(Ground { shared, limit, look, manner })
 }
 
+/// A diagnostic of an inventory: its place, and the way out as the inventory knows it.
+fn noted(mut diag: Diag, span: Option<quorate_value::Span>, hint: Option<String>, near: &[String]) -> Diag {
+    diag.span = span.unwrap_or_default();
+    diag.help = match near {
+        [] => hint,
+        [first, ..] => Some(format!("did you mean `{first}`?")),
+    };
+    diag
+}
+
+/// Whether a warning is about the whole of what was asked for, and has no place in a file.
+fn is_told_plainly(warning: &quorate_inventory::Warning) -> bool {
+    matches!(warning, quorate_inventory::Warning::Unparsed { .. } | quorate_inventory::Warning::NothingParsed)
+}
+
 /// What is wrong with an inventory, as diagnostics.
-fn note_inventory(loaded: &quorate_inventory::Loaded, noted: &mut Vec<Diag>) {
-    use quorate_inventory::Warning;
-    let mut note =
-        |mut diag: Diag, span: Option<quorate_value::Span>, hint: Option<String>, near: &[String]| {
-            diag.span = span.unwrap_or_default();
-            diag.help = match near {
-                [] => hint,
-                [first, ..] => Some(format!("did you mean `{first}`?")),
-            };
-            noted.push(diag);
-        };
+fn note_inventory(loaded: &quorate_inventory::Loaded, found: &mut Vec<Diag>) {
+    note_sources(loaded, found);
+    for error in loaded.inventory.check_vars() {
+        let place = error.span().or_else(|| error.path().and_then(whole_file));
+        found.push(noted(Diag::error("E0303", error.to_string()), place, error.hint(), error.nearest()));
+    }
+    for warning in loaded.inventory.take_vars_warnings() {
+        let diag = Diag::warning("W0303", warning.to_string());
+        found.push(noted(diag, warning.span(), None, warning.nearest()));
+    }
+}
+
+/// What is wrong with its sources.
+fn note_sources(loaded: &quorate_inventory::Loaded, found: &mut Vec<Diag>) {
     for failure in &loaded.failures {
         // the first attempt is the one that fits the file
         for error in failure.attempts.first().map(|attempt| attempt.errors.as_slice()).unwrap_or_default() {
             let place = error.span().or_else(|| whole_file(Path::new(&failure.source)));
-            note(Diag::error("E0303", error.to_string()), place, error.hint(), error.nearest());
+            found.push(noted(Diag::error("E0303", error.to_string()), place, error.hint(), error.nearest()));
         }
     }
-    for warning in &loaded.warnings {
-        if !matches!(warning, Warning::Unparsed { .. } | Warning::NothingParsed) {
-            note(Diag::warning("W0303", warning.to_string()), warning.span(), None, warning.nearest());
-        }
-    }
-    for error in loaded.inventory.check_vars() {
-        let place = error.span().or_else(|| error.path().and_then(whole_file));
-        note(Diag::error("E0303", error.to_string()), place, error.hint(), error.nearest());
-    }
-    for warning in loaded.inventory.take_vars_warnings() {
-        note(Diag::warning("W0303", warning.to_string()), warning.span(), None, warning.nearest());
+    for warning in loaded.warnings.iter().filter(|warning| !is_told_plainly(warning)) {
+        let diag = Diag::warning("W0303", warning.to_string());
+        found.push(noted(diag, warning.span(), None, warning.nearest()));
     }
 }
 
@@ -649,7 +659,7 @@ impl LoadHost for Host {
         }
         let shared = self.shared.upgrade().expect("the run outlives its loader");
         let play = Arc::new(crate::vars::PlayVars::default());
-        let mut scope = crate::vars::TaskScope::new(&shared, &play, &Arc::from("localhost"), None);
+        let mut scope = crate::vars::TaskScope::new(&shared, &play, &Arc::from(""), None);
         for layer in vars.iter().rev() {
             scope.locals.update(layer);
         }
@@ -1035,6 +1045,15 @@ fn end_children() {
 pub fn refresh_inventory(shared: &Shared) -> Result<(), String> {
     let options = shared.inventory().options().clone();
     let loaded = Inventory::load(&shared.options.sources, options);
+    for warning in &loaded.warnings {
+        display::warning(&warning.to_string());
+    }
+    // Ansible goes on without the hosts of what it cannot read; hosts that vanish so are nobody's wish
+    if let Some(failure) = loaded.failures.first().filter(|_| !shared.options.ansible_manners) {
+        let why = failure.attempts.iter().flat_map(|attempt| &attempt.errors).next();
+        let why = why.map(|error| format!(": {error}")).unwrap_or_default();
+        return Err(format!("the inventory {} cannot be read again{why}", failure.source));
+    }
     let mut inventory = shared.inventory_mut();
     *inventory = loaded.inventory;
     // hosts and groups that tasks have made are none of the sources' business

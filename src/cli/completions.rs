@@ -8,7 +8,7 @@
 use super::check::count;
 use super::common::{self, Shape};
 use super::lsp::index::{How, Index};
-use super::{help, status};
+use super::status;
 use crate::plan::{Node, TagFilter};
 use crate::report::display;
 use crate::run::Runner;
@@ -266,7 +266,7 @@ impl Asked {
         match (&self.command, &self.option) {
             (None, _) => {
                 if self.before.first().is_some_and(|word| word == "help") {
-                    for (code, what, _) in help::CODES {
+                    for (code, what, _) in crate::codes::CODES {
                         all.insert((*code).to_owned(), (*what).to_owned());
                     }
                 }
@@ -384,7 +384,7 @@ impl Asked {
     /// Playbooks named so far.
     fn books(&self) -> Vec<PathBuf> {
         let named = self.before.iter().filter(|word| word.ends_with(".yml") || word.ends_with(".yaml"));
-        named.filter_map(|name| super::play::locate(name).ok()).filter(|path| path.is_file()).collect()
+        named.filter_map(|name| super::play::locate(name, true).ok()).filter(|path| path.is_file()).collect()
     }
 
     fn hosts(&self) -> Vec<(String, String)> {

@@ -36,12 +36,12 @@ struct Args {
 
 /// Its command line.
 pub(super) fn command() -> clap::Command {
-    <Args as clap::CommandFactory>::command()
+    super::without(<Args as clap::CommandFactory>::command(), &super::OF_RUNS)
 }
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed::<Args>("quorate explain", args, false) {
+    let args = match super::parsed_looking::<Args>(command(), args) {
         Ok(args) => args,
         Err(status) => return status,
     };
@@ -58,7 +58,7 @@ pub(crate) fn main(args: &[String]) -> u8 {
 }
 
 fn explain(args: &Args) -> Result<String, Cannot> {
-    let path = args.playbook.as_deref().map(super::play::locate).transpose()?;
+    let path = args.playbook.as_deref().map(|name| super::play::locate(name, false)).transpose()?;
     let ground = common::ground(&args.shape, path.as_deref(), false, (&[], &[]))?;
     let plays = path.as_ref().map(|path| common::plays(&ground, path)).transpose()?.unwrap_or_default();
     let what = args.what.as_str();

@@ -53,12 +53,12 @@ struct Args {
 
 /// Its command line.
 pub(super) fn command() -> clap::Command {
-    <Args as clap::CommandFactory>::command()
+    super::without(<Args as clap::CommandFactory>::command(), &super::OF_RUNS)
 }
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed::<Args>("quorate graph", args, false) {
+    let args = match super::parsed_looking::<Args>(command(), args) {
         Ok(args) => args,
         Err(status) => return status,
     };
@@ -72,7 +72,7 @@ pub(crate) fn main(args: &[String]) -> u8 {
 }
 
 fn graph(args: &Args) -> Result<(), Cannot> {
-    let path = super::play::locate(&args.playbook)?;
+    let path = super::play::locate(&args.playbook, false)?;
     let words = (super::play::filter_words(&args.tags), super::play::filter_words(&args.skip_tags));
     let ground = common::ground(&args.shape, Some(&path), false, (&words.0, &words.1))?;
     let colour = ground.look.colour;

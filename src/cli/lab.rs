@@ -23,7 +23,7 @@ use std::sync::Arc;
 #[command(
     name = "quorate lab",
     disable_help_subcommand = true,
-    after_help = "Examples:\n  quorate lab up\n  quorate lab exec -- quorate play playbooks/etcd.yml\n  quorate lab ssh 10.10.10.10 etcdctl member list\n  quorate lab cut 10.10.10.11\n  quorate lab heal\n  quorate lab down\n\nThe lab has a network of its own: nothing of this computer's network changes, and hosts of other networks\nwith the same addresses are never touched. Needs root."
+    after_help = "Examples:\n  quorate lab up\n  quorate lab exec -- quorate play playbooks/etcd.yml\n  quorate lab ssh 10.10.10.10 etcdctl member list\n  quorate lab cut 10.10.10.11\n  quorate lab heal\n  quorate lab down\n\nThe lab has a network of its own: nothing of this computer's network changes,\nand hosts elsewhere that have the same addresses are never touched. Needs root."
 )]
 struct Args {
     /// Inventory whose hosts to boot. Repeatable

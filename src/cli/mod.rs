@@ -68,6 +68,47 @@ fn usage(error: &clap::Error, ansible: bool) -> u8 {
     }
 }
 
+/// Options of a run that commands which only look take too, so that the line of a run can be asked about as it is.
+const OF_RUNS: [&str; 16] = [
+    "check",
+    "diff",
+    "report",
+    "events",
+    "plain",
+    "forks",
+    "flush_cache",
+    "override_guard",
+    "timeout",
+    "private_key",
+    "ssh_common_args",
+    "ssh_extra_args",
+    "ask_pass",
+    "connection_password_file",
+    "ask_become_pass",
+    "become_password_file",
+];
+
+/// A command without these in its help.
+fn without(command: clap::Command, options: &[&str]) -> clap::Command {
+    options.iter().fold(command, |command, id| command.mut_arg(*id, |arg| arg.hide(true)))
+}
+
+/// The arguments of a command that only looks: as [`parsed`], but files that a run writes are refused.
+fn parsed_looking<A: clap::FromArgMatches>(command: clap::Command, args: &[String]) -> Result<A, u8> {
+    let name = command.get_name().to_owned();
+    let words = std::iter::once(name.clone()).chain(args.iter().cloned());
+    let matches = command.try_get_matches_from(words).map_err(|error| usage(&error, false))?;
+    for id in ["report", "events"] {
+        if matches.contains_id(id) {
+            crate::report::display::err(&format!(
+                "error: `{name}` runs nothing, so there is nothing to --{id}"
+            ));
+            return Err(status::USAGE);
+        }
+    }
+    A::from_arg_matches(&matches).map_err(|error| usage(&error, false))
+}
+
 /// A command's arguments; where there is nothing to run, what was to be said has been, and its status.
 fn parsed<A: clap::Parser>(name: &str, args: &[String], ansible: bool) -> Result<A, u8> {
     let words = std::iter::once(name.to_owned()).chain(args.iter().cloned());

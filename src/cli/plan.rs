@@ -23,7 +23,7 @@ use std::sync::Arc;
 #[command(
     name = "quorate plan",
     disable_version_flag = true,
-    after_help = "Examples:\n  quorate plan playbooks/etcd.yml -t etcd_conf\n  quorate plan playbooks/etcd.yml -e etcd_init=existing --exit-code\n  quorate plan playbooks/etcd.yml --out plan.json && quorate play --plan plan.json\n  quorate plan playbooks/etcd.yml -l 10.10.10.11 --as-shell"
+    after_help = "Examples:\n  quorate plan playbooks/etcd.yml -t etcd_conf\n  quorate plan playbooks/etcd.yml -e etcd_init=existing --exit-code\n  quorate plan playbooks/etcd.yml --out plan.json\n  quorate play --plan plan.json\n  quorate plan playbooks/etcd.yml -l 10.10.10.11 --as-shell"
 )]
 struct Args {
     /// Playbooks, one after another
@@ -53,12 +53,12 @@ struct Args {
 
 /// Its command line.
 pub(super) fn command() -> clap::Command {
-    <Args as clap::CommandFactory>::command()
+    super::without(<Args as clap::CommandFactory>::command(), &super::OF_RUNS[..5])
 }
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed::<Args>("quorate plan", args, false) {
+    let args = match super::parsed_looking::<Args>(command(), args) {
         Ok(args) => args,
         Err(status) => return status,
     };
@@ -74,13 +74,13 @@ pub(crate) fn main(args: &[String]) -> u8 {
 fn plan(args: &Args) -> Result<u8, Cannot> {
     let mut shape = args.shape.clone();
     (shape.check, shape.diff) = (true, true);
-    let first = super::play::locate(&args.playbooks[0])?;
+    let first = super::play::locate(&args.playbooks[0], false)?;
     let words = (super::play::filter_words(&args.tags), super::play::filter_words(&args.skip_tags));
     let ground = common::ground(&shape, Some(&first), false, (&words.0, &words.1))?;
     let colour = ground.look.colour;
     let mut books = Vec::new();
     for name in &args.playbooks {
-        let path: PathBuf = super::play::locate(name)?;
+        let path: PathBuf = super::play::locate(name, false)?;
         let plays = common::plays(&ground, &path)?;
         books.push(Playbook { path: name.clone(), plays });
     }

@@ -4,6 +4,7 @@ pub(super) mod resume;
 
 use super::common::{self, Cannot, Ground, Shape};
 use super::status;
+use crate::diag::Diag;
 use crate::plan::{Node, TagFilter};
 use crate::playbook::Play;
 use crate::report::display;
@@ -106,9 +107,9 @@ fn play(
     made: Option<crate::forecast::Plan>,
     ansible: bool,
 ) -> Result<u8, Cannot> {
-    let first = locate(&args.playbooks[0])?;
+    let first = locate(&args.playbooks[0], ansible)?;
     for name in &args.playbooks {
-        let path = locate(name)?;
+        let path = locate(name, ansible)?;
         if path.is_dir() {
             return Err(Cannot::start(format!("ERROR! the playbook: {name} does not appear to be a file")));
         }
@@ -155,7 +156,7 @@ fn play(
         },
     };
     for name in &args.playbooks {
-        let path = locate(name)?;
+        let path = locate(name, ansible)?;
         let plays = ground.shared.loader().playbook(&path).map_err(compile)?;
         books.push(Playbook { path: name.clone(), plays });
     }
@@ -165,7 +166,8 @@ fn play(
                 "{words}\n{}\nUsing last defined value only.\n",
                 crate::report::origin(warning.span).trim_end()
             )),
-            _ => display::warning(&warning.one_line()),
+            _ if ansible || args.shape.lenient => display::warning(&warning.one_line()),
+            _ => display::err(&warning.render(ground.look.colour)),
         }
     }
     if args.syntax_check {
@@ -311,7 +313,7 @@ pub(super) fn filter_words(words: &[String]) -> Vec<String> {
 }
 
 /// A playbook by its path, or by its name in `playbooks/`.
-pub(super) fn locate(name: &str) -> Result<PathBuf, Cannot> {
+pub(super) fn locate(name: &str, ansible: bool) -> Result<PathBuf, Cannot> {
     let path = PathBuf::from(name);
     if path.exists() {
         return Ok(path);
@@ -327,11 +329,11 @@ pub(super) fn locate(name: &str) -> Result<PathBuf, Cannot> {
         })
         .filter(|n| n.ends_with(".yml") || n.ends_with(".yaml"))
         .collect();
-    let near = quorate_yaml::nearest(name, names.iter().map(String::as_str))
-        .first()
-        .map(|n| format!("; did you mean `{n}`?"))
-        .unwrap_or_default();
-    Err(Cannot::start(format!("ERROR! the playbook: {name} could not be found{near}")))
+    if ansible {
+        return Err(Cannot::start(format!("ERROR! the playbook: {name} could not be found")));
+    }
+    let diag = Diag::error("E0101", format!("there is no playbook `{name}`")).did_you_mean(name, names);
+    Err(Cannot::start(diag.render(false)))
 }
 
 /// An error as Ansible's command prints it.

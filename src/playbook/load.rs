@@ -278,8 +278,9 @@ impl Loader {
             Err(diag) => return errors.push(diag),
         };
         if depth > 100 {
-            return errors
-                .push(Diag::error("E0110", format!("{} imports itself", path.display())).at(node.span));
+            return errors.push(
+                Diag::error("E0110", format!("{} is imported in a circle", path.display())).at(node.span),
+            );
         }
         let Some(items) = node.as_sequence() else {
             return errors.push(
@@ -944,7 +945,9 @@ impl Loader {
             return Err(missing_file(&around.dir.join(name), task.action.name.span(), "tasks"));
         };
         if around.vars.len() > 200 {
-            return Err(Diag::error("E0134", format!("{} imports itself", path.display())).at(task.span));
+            return Err(
+                Diag::error("E0134", format!("{} is imported in a circle", path.display())).at(task.span)
+            );
         }
         self.task_file(&path, &Around { vars, ..around.clone() })
     }
@@ -1792,6 +1795,15 @@ fn cannot_read(path: &Path, error: &std::io::Error) -> Diag {
         }
         _ => diag,
     }
+}
+
+/// The files that stand where a path leads, named the way that path is.
+pub fn beside(dir: &Path, wanted: &str) -> Vec<String> {
+    let folder = Path::new(wanted).parent().unwrap_or(Path::new(""));
+    // without a dot, the working directory has no name
+    let place = Path::new(".").join(dir).join(folder);
+    let entries = std::fs::read_dir(place).into_iter().flatten().filter_map(Result::ok);
+    entries.map(|entry| folder.join(entry.file_name()).display().to_string()).collect()
 }
 
 /// An I/O error without Rust's `(os error 2)`.

@@ -279,7 +279,7 @@ impl Runner {
             None => "inventory".to_owned(),
             Some(value) => str_of(
                 &render::value(scope, value)
-                    .map_err(|e| Diag::error("E0200", e.to_string()).at(play.span))?,
+                    .map_err(|e| Diag::error("E0201", e.to_string()).at(task::span_of(value, play.span)))?,
             ),
         };
         match order.as_str() {
@@ -301,7 +301,7 @@ impl Runner {
             }
             other => {
                 return Err(Diag::error("E0201", format!("'{other}' is no order of hosts"))
-                    .at(play.span)
+                    .at(play.order.as_ref().map_or(play.span, |v| task::span_of(v, play.span)))
                     .did_you_mean(
                         other,
                         ["inventory", "reverse_inventory", "sorted", "reverse_sorted", "shuffle"],
@@ -466,7 +466,8 @@ impl Runner {
                     let span = task::span_of(entry, play.span);
                     return Err(Diag::error("E0202", format!("vars file {missing} was not found"))
                         .at(span)
-                        .label("listed in `vars_files`"));
+                        .label("listed in `vars_files`")
+                        .did_you_mean(&missing, crate::playbook::beside(&vars.dir, &missing)));
                 }
             }
             vars.host_files
@@ -487,18 +488,21 @@ impl Runner {
         let base = Context { keywords: Arc::new(keywords), ..Context::default() };
         let (program, handler_slots) = self.lay_out(play, vars, &base, &scope)?;
         let (strategy, free) = self.strategy(play, &scope)?;
-        let max_fail =
-            match &play.max_fail_percentage {
-                None => None,
-                Some(value) => {
-                    let value = render::value(&scope, value)
-                        .map_err(|e| Diag::error("E0204", e.to_string()).at(play.span))?;
-                    let text = str_of(&value);
-                    Some(text.trim().trim_end_matches('%').parse::<f64>().map_err(|_| {
-                        Diag::error("E0204", format!("`{text}` is no percentage")).at(play.span)
-                    })?)
-                }
-            };
+        let max_fail = match &play.max_fail_percentage {
+            None => None,
+            Some(value) => {
+                let span = task::span_of(value, play.span);
+                let value =
+                    render::value(&scope, value).map_err(|e| Diag::error("E0204", e.to_string()).at(span))?;
+                let text = str_of(&value);
+                Some(
+                    text.trim()
+                        .trim_end_matches('%')
+                        .parse::<f64>()
+                        .map_err(|_| Diag::error("E0204", format!("`{text}` is no percentage")).at(span))?,
+                )
+            }
+        };
         let force_handlers = match &play.force_handlers {
             Some(value) => value.to_bool_loose().unwrap_or(false),
             None => self.run.shared.options.force_handlers || settings.flag("DEFAULT_FORCE_HANDLERS"),
@@ -1045,7 +1049,11 @@ impl Runner {
                             effects: Vec::new(),
                             error: Some(Arc::new(crate::report::ErrorChain {
                                 links,
-                                help: diag.help.clone(),
+                                help: if self.run.shared.options.ansible_manners {
+                                    diag.help.clone()
+                                } else {
+                                    diag.said_after()
+                                },
                             })),
                             delegate: None,
                             notify: Vec::new(),
@@ -2307,8 +2315,8 @@ fn index_handlers(batch: &mut Batch) {
 fn batch_sizes(play: &Play, scope: &TaskScope, hosts: usize) -> Result<Vec<usize>, Diag> {
     let mut sizes = Vec::new();
     for value in &play.serial {
-        let value =
-            render::value(scope, value).map_err(|e| Diag::error("E0206", e.to_string()).at(play.span))?;
+        let span = task::span_of(value, play.span);
+        let value = render::value(scope, value).map_err(|e| Diag::error("E0206", e.to_string()).at(span))?;
         let items = match &value {
             Value::List(items) => items.to_vec(),
             one => vec![one.clone()],
@@ -2317,15 +2325,16 @@ fn batch_sizes(play: &Play, scope: &TaskScope, hosts: usize) -> Result<Vec<usize
             let text = str_of(&item);
             let size = match text.trim().strip_suffix('%') {
                 Some(percent) => {
-                    let percent: f64 = percent.trim().parse().map_err(|_| {
-                        Diag::error("E0206", format!("`{text}` is no batch size")).at(play.span)
-                    })?;
+                    let percent: f64 = percent
+                        .trim()
+                        .parse()
+                        .map_err(|_| Diag::error("E0206", format!("`{text}` is no batch size")).at(span))?;
                     ((percent / 100.0) * hosts as f64) as usize
                 }
                 None => text
                     .trim()
                     .parse::<i64>()
-                    .map_err(|_| Diag::error("E0206", format!("`{text}` is no batch size")).at(play.span))?
+                    .map_err(|_| Diag::error("E0206", format!("`{text}` is no batch size")).at(span))?
                     .max(0) as usize,
             };
             // zero means everybody; a percentage below one host means one

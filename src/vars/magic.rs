@@ -101,6 +101,8 @@ fn path(path: &Path) -> Value {
 /// What is known of a host without any play.
 fn of_host(shared: &Arc<Shared>, host: &str, name: &str) -> Option<Value> {
     Some(match name {
+        // what is read before any host is known
+        "inventory_hostname" | "inventory_hostname_short" | "group_names" if host.is_empty() => return None,
         "inventory_hostname" => Value::from(host),
         "inventory_hostname_short" => {
             // an address is no name with a domain

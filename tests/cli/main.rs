@@ -44,6 +44,57 @@ fn transcripts() {
     assert!(failures.is_empty(), "\n{failures}");
 }
 
+/// The catalogue, one code a row; `docs/reference/errors.md` is written from the program's own table.
+const CATALOGUE: &str = include_str!("../../docs/reference/errors.md");
+
+/// Every code but the guard's (`crates/etcd` brings those about) is said in a scene of `codes.txt` that is named after it.
+#[test]
+fn every_code_has_a_scene_that_brings_it_about() {
+    let scenes = include_str!("codes.txt");
+    let codes = CATALOGUE.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let codes: Vec<&str> = codes.map(|(code, _)| code).filter(|code| code.len() == 5).collect();
+    assert!(codes.len() > 80, "{codes:?}");
+    let missing: Vec<&&str> = codes
+        .iter()
+        .filter(|code| !code.starts_with('G'))
+        .filter(|code| {
+            let scene = scenes
+                .trim_start_matches("== ")
+                .split("\n== ")
+                .find(|scene| scene.lines().next() == Some(**code));
+            // said by the program: the lines it printed
+            let said = |scene: &str| {
+                scene.lines().any(|line| line.starts_with(['!', ' ']) && line.contains(&format!("[{code}]")))
+            };
+            !scene.is_some_and(said)
+        })
+        .collect();
+    assert!(missing.is_empty(), "no scene of tests/cli/codes.txt brings about {missing:?}");
+    let unknown: Vec<&str> = scenes
+        .lines()
+        .filter_map(|line| line.strip_prefix("== "))
+        .filter(|title| !codes.contains(title))
+        .collect();
+    assert!(unknown.is_empty(), "scenes of codes that no message has: {unknown:?}");
+}
+
+/// `quorate help` has a page for each.
+#[test]
+fn every_code_has_a_page() {
+    for line in CATALOGUE.lines() {
+        let mut cells = line.trim_matches('|').split(" | ").map(str::trim);
+        let (Some(code), Some(what), Some(remedy)) = (cells.next(), cells.next(), cells.next()) else {
+            continue;
+        };
+        if code.len() != 5 || !code[1..].bytes().all(|b| b.is_ascii_digit()) {
+            continue;
+        }
+        let run = Command::new(env!("CARGO_BIN_EXE_quorate")).args(["help", code]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&run.stdout), format!("{code}: {what}\n\n{remedy}\n"));
+        assert!(run.status.success());
+    }
+}
+
 /// A directory with this program under all of its names.
 fn links() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();

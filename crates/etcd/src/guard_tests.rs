@@ -133,6 +133,7 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("h1=leader h2 h3",                      "purge-all h1,h2,h3", "",     "yes 0/3 need 2"),
     ("h1=noread h2=down h3=down",            "purge-all h1,h2,h3", "",     "yes 0/3 need 2"),
     ("h1=out:down h2=out:gone",              "purge-all h1,h2", "",        "yes 0/0 need 1"),
+    ("h1=leader h2=down h3=down h4=learner", "purge h4",       "",         "G0106"),
     ("h1=leader h2 h3",                      "purge-all h1,h2", "",        "G0116"),
     ("h1=leader h2 h3=foreign",              "purge-all h1,h2", "",        "G0116"),
     ("h1=leader",                            "purge h1",       "",         "yes 0/1 need 1"),
@@ -215,6 +216,34 @@ fn old_facts_and_failed_steps() {
     );
     let poisoned = Claims { held: vec![], poisoned: Some("h1 did not come back in 60 s".into()) };
     assert!(ask("h1=leader h2 h3", "restart h2", "", &poisoned).starts_with("G0108"));
+}
+
+#[test]
+fn every_code_is_said_to_somebody() {
+    let mut said: std::collections::BTreeSet<String> = CASES
+        .iter()
+        .map(|(cluster, what, words, _)| ask(cluster, what, words, &Claims::default()))
+        .filter_map(|verdict| verdict.split_whitespace().next().map(str::to_owned))
+        .filter(|word| word.starts_with('G'))
+        .collect();
+    // what a picture of a cluster does not hold: time, and what else is under way
+    let seen = see("h1=leader h2 h3");
+    let late = seen.taken + Duration::from_secs(3);
+    let code =
+        |claims: &Claims, now| may(&step("stop h2"), &seen, claims, &policy(""), now).unwrap_err().code();
+    said.insert(code(&Claims::default(), late).to_owned());
+    said.insert(
+        code(&Claims { held: vec![claim(3, Effect::Absence)], poisoned: None }, seen.taken).to_owned(),
+    );
+    said.insert(
+        code(&Claims { held: vec![], poisoned: Some("h1 did not come back".into()) }, seen.taken).to_owned(),
+    );
+    let documented: std::collections::BTreeSet<String> = include_str!("../../../docs/reference/errors.md")
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| ")?.split_once(" |")?.0.to_owned()))
+        .filter(|code| code.starts_with('G'))
+        .collect();
+    assert_eq!(said, documented);
 }
 
 #[test]

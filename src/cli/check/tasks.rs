@@ -214,7 +214,8 @@ impl<'a> Lint<'a> {
             self.found.push(
                 Diag::error("E0146", format!("`{called}` needs {}", quoted(&missing)))
                     .at(span)
-                    .label("not given here"),
+                    .label("not given here")
+                    .help(format!("`quorate doc {called}` says what it means")),
             );
         }
     }
@@ -317,8 +318,10 @@ impl<'a> Lint<'a> {
         };
         if let Some(name) = unknown("filter") {
             diag = diag.did_you_mean(&name, doc::words::FILTERS.iter().map(|(name, _)| *name));
+            diag.help.get_or_insert_with(|| "`quorate doc -t filter -l` lists what there is".into());
         } else if let Some(name) = unknown("test") {
             diag = diag.did_you_mean(&name, doc::words::TESTS.iter().map(|(name, _)| *name));
+            diag.help.get_or_insert_with(|| "`quorate doc -t test -l` lists what there is".into());
         }
         self.found.push(diag);
     }

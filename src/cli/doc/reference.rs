@@ -116,7 +116,7 @@ fn errors_page() -> String {
     let mut out = format!(
         "# Codes of messages\n{NOTE}\n`quorate help CODE` shows the same. E: an error, W: a warning, G: a refusal of the guard.\n\n| code | what it means | what to do |\n|---|---|---|\n"
     );
-    for (code, what, remedy) in crate::cli::help::CODES {
+    for (code, what, remedy) in crate::codes::CODES {
         let _ = writeln!(out, "| {code} | {} | {} |", cell(what), cell(remedy));
     }
     out.push_str("\n## Exit statuses\n\n| status | of Quorate's own commands |\n|---|---|\n");

@@ -116,7 +116,7 @@ pub(super) fn plan_of(args: &mut Args, path: &Path) -> Result<Plan, Cannot> {
 pub(super) fn still(args: &Args, plan: &Plan, books: &[Playbook], filter: TagFilter) -> Result<(), Cannot> {
     let mut shape = args.shape.clone();
     (shape.check, shape.diff, shape.report, shape.events) = (true, true, None, None);
-    let first = super::locate(&args.playbooks[0])?;
+    let first = super::locate(&args.playbooks[0], false)?;
     let words = (super::filter_words(&args.tags), super::filter_words(&args.skip_tags));
     let ground = super::common::ground(&shape, Some(&first), false, (&words.0, &words.1))?;
     let (_, seen, _) = crate::cli::plan::look(
@@ -215,6 +215,10 @@ pub(super) fn end(run: &Run, code: u8, recap: &Recap, ansible: bool) {
         return;
     }
     let stand = journal::find(&journal.id).map_or(0, |past| Resume::of(&past).standing());
+    // where nothing stands, going on is no more than running it again
+    if stand == 0 && !run.is_interrupted() {
+        return;
+    }
     let what = if run.is_interrupted() { "stopped" } else { "not finished" };
     display::err(&format!(
         "{what}; this goes on where it ended ({}):  quorate play --resume {}",
