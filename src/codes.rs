@@ -70,10 +70,10 @@ pub const CODES: &[Code] = &[
     ("E0224", "`throttle` is no number of hosts.", "Write a number; 0 means no limit."),
     ("E0230", "A file that is included does not exist.", "Check its path: first the role's folders, then the playbook's."),
     ("E0231", "`apply` is not what it should be.", "Write keywords of tasks below it, as a mapping."),
-    ("E0300", "The inventory does not exist.", "Check -i, and `inventory` in ansible.cfg. As `ansible-playbook`, this would only be a warning."),
+    ("E0300", "The inventory does not exist. (As `ansible-playbook`, this is only a warning.)", "Check -i, and `inventory` in ansible.cfg."),
     ("E0301", "-e got neither name=value nor @file.", "A file needs an @ in front."),
     ("E0302", "A pattern means no host.", "Check its spelling; `quorate inventory --graph` shows what there is."),
-    ("E0303", "An inventory, or a file of variables beside it, cannot be understood.", "Look at the place that is named."),
+    ("E0303", "An inventory, or a file of variables beside it, cannot be understood.", "Mend what stands at the place that is named."),
     ("E0310", "-t or --skip-tags names a tag that no task has.", "Check its spelling; --list-tags lists those there are."),
     ("E0311", "-e sets a variable that nothing in the playbook, its roles, templates and inventory reads.", "Check its spelling, or leave it out."),
     ("E0312", "--start-at-task names a task that is not there.", "Check its spelling; --list-tasks lists those there are."),
@@ -98,7 +98,7 @@ pub const CODES: &[Code] = &[
     ("G0118", "The step names a member that the cluster does not know.", "Check etcd_seq, addresses and `etcdctl member list`."),
     ("G0119", "With fewer members the cluster survives fewer failures.", "Say --override-guard=quorum if that is meant."),
     ("G0120", "On this release of etcd, changing the addresses of a learner makes it a voter.", "Promote it first, or remove it and add it again."),
-    ("W0303", "Something in an inventory is probably not meant so.", "Look at the place that is named."),
+    ("W0303", "Something in an inventory is probably not meant so.", "Correct what stands there, or take it out."),
     ("W0101", "A file of YAML has something that is probably a slip, such as a key that stands twice.", "Take out what is not meant."),
 ];
 

@@ -374,3 +374,41 @@ fn completion_knows_what_fits() {
     has(&editor.labels("site.yml", 18, 14), &["restart web"], &["copy"]);
     editor.close();
 }
+
+/// Variables come from many places, and stand in lines that are not ASCII.
+#[test]
+fn every_kind_of_variable_has_a_definition_and_a_new_name() {
+    let mut editor = Editor::open();
+    let write = |editor: &Editor, path: &str, text: &str| {
+        let path = editor.root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write(&editor, "group_vars/etcd.yml", "of_group: 1\n");
+    write(&editor, "host_vars/h1.yml", "of_host: 1\n");
+    write(&editor, "files.yml", "of_file: 1\n");
+    let text = "- hosts: etcd\n  vars_files: [files.yml]\n  tasks:\n    - command: date\n      register: seen\n    - set_fact:\n        made: 1\n    - debug:\n        msg: \"é𝄞 {{ seen.stdout }} {{ made }} {{ own }}\"\n      vars:\n        own: 1\n    - debug:\n        msg: \"{{ of_group + of_host + of_file }}\"\n    - include_role:\n        name: web\n";
+    write(&editor, "kinds.yml", text);
+    editor.open_file("kinds.yml", text);
+    // columns are counted in UTF-16, of which the clef takes two
+    assert_eq!(editor.definition("kinds.yml", 8, 22), ["kinds.yml:4:16"]);
+    assert_eq!(editor.definition("kinds.yml", 8, 40), ["kinds.yml:6:8"]);
+    assert_eq!(editor.definition("kinds.yml", 8, 51), ["kinds.yml:10:8"]);
+    assert_eq!(editor.definition("kinds.yml", 12, 20), ["group_vars/etcd.yml:0:0"]);
+    assert_eq!(editor.definition("kinds.yml", 12, 30), ["host_vars/h1.yml:0:0"]);
+    assert_eq!(editor.definition("kinds.yml", 12, 40), ["files.yml:0:0"]);
+    assert_eq!(editor.definition("kinds.yml", 14, 15), ["roles/web/tasks/main.yml:0:0"]);
+    let mut asked = editor.at("kinds.yml", 8, 22);
+    asked["newName"] = json!("answer");
+    let answer = editor.ask("textDocument/rename", asked);
+    let uri = editor.uri("kinds.yml");
+    let mut places: Vec<String> = answer["changes"][&uri]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|edit| format!("{}:{}", edit["range"]["start"]["line"], edit["range"]["start"]["character"]))
+        .collect();
+    places.sort();
+    assert_eq!(places, ["4:16", "8:21"]);
+    editor.close();
+}

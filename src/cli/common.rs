@@ -803,7 +803,8 @@ pub fn start_minimal(ground: &Ground, one_line: bool) -> Arc<Run> {
 
 fn start_minimal_as(ground: &Ground, one_line: bool) -> Arc<Run> {
     tell_config(ground);
-    read_by(ground, Box::new(crate::report::Minimal::new(ground.look, ground.manner, one_line)))
+    let helps = !ground.shared.options.ansible_manners;
+    read_by(ground, Box::new(crate::report::Minimal::new(ground.look, ground.manner, one_line, helps)))
 }
 
 /// A run with its own output, and with what `callbacks_enabled` asks for beside it.

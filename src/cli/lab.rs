@@ -211,12 +211,21 @@ fn act(args: Args) -> Result<u8, Cannot> {
                 options.flavour = Flavour::Bare;
             }
             let hosts = if host.is_empty() {
-                from_inventory(&args.inventory, &limit, &mut options)?
+                from_inventory(&args.inventory, &limit, &mut options).or_else(|cannot| {
+                    // without an inventory: the hosts that this lab has
+                    let known =
+                        if args.inventory.is_empty() { lab.status().unwrap_or_default() } else { Vec::new() };
+                    let specs = known
+                        .iter()
+                        .map(|host| HostSpec::new(&*host.name, host.addresses.first().map(|a| a.ip)));
+                    if known.is_empty() { Err(cannot) } else { Ok(specs.collect()) }
+                })?
             } else {
                 host.iter().map(|text| spec(text)).collect::<Result<Vec<_>, _>>()?
             };
             quorate_lab::check()?;
-            up(&lab, &name, &hosts, &options)
+            let inventory: String = args.inventory.iter().map(|path| format!(" -i {path}")).collect();
+            up(&lab, &name, &hosts, &options, &inventory)
         }
         Action::Status => show(&lab),
         Action::Env => {
@@ -390,7 +399,7 @@ fn moving(scope: &TaskScope, shared: &Arc<Shared>, host: &str) -> Result<Vec<IpA
     Ok(addresses)
 }
 
-fn up(lab: &Lab, name: &str, hosts: &[HostSpec], options: &UpOptions) -> Result<u8, Cannot> {
+fn up(lab: &Lab, name: &str, hosts: &[HostSpec], options: &UpOptions, inventory: &str) -> Result<u8, Cannot> {
     let summary = lab.up(hosts, options, &mut tell())?;
     for (host, addresses) in &summary.hosts {
         let addresses: Vec<String> = addresses.iter().map(|a| a.ip.to_string()).collect();
@@ -400,7 +409,7 @@ fn up(lab: &Lab, name: &str, hosts: &[HostSpec], options: &UpOptions) -> Result<
     let which = if name == "lab" { String::new() } else { format!(" -n {name}") };
     let first = summary.hosts.first().map_or("HOST", |(host, _)| host.as_str());
     display::out(&format!(
-        "\n{} hosts up, {} just booted\n\nnext:\n  quorate lab{which} exec -- quorate play playbooks/etcd.yml\n  quorate lab{which} ssh {first}\n  quorate lab{which} down",
+        "\n{} hosts up, {} just booted\n\nnext:\n  quorate lab{which} exec -- quorate play playbooks/etcd.yml{inventory}\n  quorate lab{which} ssh {first}\n  quorate lab{which} down",
         summary.hosts.len(),
         summary.booted,
     ));

@@ -93,7 +93,14 @@ fn without(command: clap::Command, options: &[&str]) -> clap::Command {
     options.iter().fold(command, |command, id| command.mut_arg(*id, |arg| arg.hide(true)))
 }
 
-/// The arguments of a command that only looks: as [`parsed`], but files that a run writes are refused.
+/// As [`parsed`], by a command that was changed.
+fn parsed_hiding<A: clap::FromArgMatches>(command: clap::Command, args: &[String]) -> Result<A, u8> {
+    let words = std::iter::once(command.get_name().to_owned()).chain(args.iter().cloned());
+    let matches = command.try_get_matches_from(words).map_err(|error| usage(&error, false))?;
+    A::from_arg_matches(&matches).map_err(|error| usage(&error, false))
+}
+
+/// The arguments of a command that only looks: files that a run writes are refused.
 fn parsed_looking<A: clap::FromArgMatches>(command: clap::Command, args: &[String]) -> Result<A, u8> {
     let name = command.get_name().to_owned();
     let words = std::iter::once(name.clone()).chain(args.iter().cloned());

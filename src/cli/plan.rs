@@ -53,12 +53,12 @@ struct Args {
 
 /// Its command line.
 pub(super) fn command() -> clap::Command {
-    super::without(<Args as clap::CommandFactory>::command(), &super::OF_RUNS[..5])
+    super::without(<Args as clap::CommandFactory>::command(), &["check", "diff", "plain"])
 }
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed_looking::<Args>(command(), args) {
+    let args = match super::parsed_hiding::<Args>(command(), args) {
         Ok(args) => args,
         Err(status) => return status,
     };

@@ -332,7 +332,13 @@ pub(super) fn locate(name: &str, ansible: bool) -> Result<PathBuf, Cannot> {
     if ansible {
         return Err(Cannot::start(format!("ERROR! the playbook: {name} could not be found")));
     }
-    let diag = Diag::error("E0101", format!("there is no playbook `{name}`")).did_you_mean(name, names);
+    let diag = Diag::error("E0101", format!("there is no playbook `{name}`")).did_you_mean(name, &names);
+    // the right name with another ending, or in `playbooks/`
+    let same = |other: &&String| Path::new(other).file_stem() == path.file_stem();
+    let diag = match names.iter().find(same) {
+        Some(near) => diag.help(format!("did you mean `{near}`?")),
+        None => diag,
+    };
     Err(Cannot::start(diag.render(false)))
 }
 

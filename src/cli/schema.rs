@@ -181,6 +181,14 @@ fn module(spec: &Spec) -> Value {
                 .insert(alias.into(), json!({ "description": format!("The same as `{}`.", param.name) }));
         }
     }
+    // what is only shown may be anything
+    if matches!(spec.name, "debug" | "assert" | "fail") {
+        for name in ["msg", "fail_msg", "success_msg"] {
+            if let Some(Value::Object(entries)) = properties.get_mut(name) {
+                entries.remove("anyOf");
+            }
+        }
+    }
     if spec.free_form || crate::playbook::FREE_FORM.contains(&spec.name) {
         for name in ["cmd", "argv", "free_form"] {
             properties.entry(name).or_insert_with(|| json!({}));

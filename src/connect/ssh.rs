@@ -266,7 +266,8 @@ pub(super) async fn channel(session: Arc<openssh::Session>, command: &str) -> Re
     let mut remote = session.arc_raw_command(command);
     remote.stdin(openssh::Stdio::piped()).stdout(openssh::Stdio::piped()).stderr(openssh::Stdio::piped());
     let mut child = remote.spawn().await.map_err(|e| {
-        ConnectError::new(Stage::Lost, format!("the connection does not take a command: {e}"))
+        ConnectError::new(Stage::Lost, format!("the connection that was kept from before is dead ({e})"))
+            .help("the host does not answer: see whether it is up, then run the same again, which connects anew")
     })?;
     Ok(Channel {
         stdin: Box::pin(child.stdin().take().expect("piped")),

@@ -9,12 +9,15 @@ pub struct Minimal {
     look: Look,
     manner: Manner,
     one_line: bool,
+    /// Whether failures say what to try next.
+    helps: bool,
+    helped: std::collections::HashSet<String>,
 }
 
 impl Minimal {
     /// A reader that prints.
-    pub fn new(look: Look, manner: Manner, one_line: bool) -> Self {
-        Minimal { look, manner, one_line }
+    pub fn new(look: Look, manner: Manner, one_line: bool, helps: bool) -> Self {
+        Minimal { look, manner, one_line, helps, helped: std::collections::HashSet::new() }
     }
 
     fn dump(&self, result: &Dict) -> String {
@@ -38,7 +41,7 @@ impl Minimal {
         JsonStyle { indent, sort_keys: true, ascii: false, compact: false }.write(&Value::dict(shown))
     }
 
-    fn result(&self, outcome: &Outcome, command: bool) {
+    fn result(&mut self, outcome: &Outcome, command: bool) {
         let host = &outcome.host;
         let result = &outcome.result;
         for warning in result.get("warnings").and_then(Value::as_list).unwrap_or_default() {
@@ -80,6 +83,13 @@ impl Minimal {
             format!("{host} | {word} => {}", self.dump(result))
         };
         display::out(&self.look.paint(tone, &text));
+        // beside the grammar that scripts read
+        if let Some(help) =
+            outcome.error.as_ref().and_then(|chain| chain.help.as_ref()).filter(|_| self.helps)
+            && self.helped.insert(help.clone())
+        {
+            display::err(&format!("help: {help}"));
+        }
     }
 }
 

@@ -104,3 +104,32 @@ fn what_is_wrong_is_refused() {
         assert!(playbook.is_valid(&yaml(text)), "{text}");
     }
 }
+
+/// Playbooks that ansible-core has run to a good end, as the differential corpus has them: no false alarm.
+#[test]
+fn what_ansible_runs_is_valid() {
+    let schema = schema("playbook.schema.json");
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for entry in std::fs::read_dir(root().join("tests/differential/playbooks")).unwrap().flatten() {
+        let corpus = std::fs::read_to_string(entry.path()).unwrap();
+        for scene in corpus.trim_start_matches("== ").split("\n== ") {
+            let said = |word: &str| scene.lines().any(|line| line.starts_with('|') && line.contains(word));
+            if !said("PLAY RECAP") || said("[ERROR]") || said("FAILED!") || said("failed: [") {
+                continue;
+            }
+            let Some((_, rest)) = scene.split_once("\n@ play.yml\n") else { continue };
+            let lines: Vec<&str> = rest.lines().take_while(|line| !line.starts_with(['>', '|', '@'])).collect();
+            let Ok(document) = quorate_yaml::parse(&lines.join("\n"), quorate_value::FileId::default()) else { continue };
+            let value: Value =
+                serde_json::from_str(&quorate_value::to_json(&document.root.to_value())).unwrap();
+            count += 1;
+            for error in schema.iter_errors(&value) {
+                let title = scene.lines().next().unwrap_or_default();
+                wrong.push(format!("{title}: {error} at {}", error.instance_path()));
+            }
+        }
+    }
+    assert!(count > 100, "only {count} playbooks");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
