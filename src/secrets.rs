@@ -48,6 +48,25 @@ pub fn keep_values(value: &Value) {
     }
 }
 
+/// The values of a vaulted file of variables, marked as what they are.
+pub fn values(plain: &Value) -> Value {
+    keep_values(plain);
+    plain.map_text(&|text| text.clone().secret())
+}
+
+/// Opens a vault: what was in it is a secret from here on.
+///
+/// # Errors
+/// Those of [`quorate_vault::decrypt`].
+pub fn open(
+    vault: &str,
+    with: &quorate_vault::VaultSecrets,
+) -> Result<zeroize::Zeroizing<Vec<u8>>, quorate_vault::VaultError> {
+    let plain = quorate_vault::decrypt(vault, with)?;
+    keep(&String::from_utf8_lossy(&plain));
+    Ok(plain)
+}
+
 /// Eight characters of two kinds, or twelve of any.
 fn telling(text: &str) -> bool {
     let count = text.chars().count();

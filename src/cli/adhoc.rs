@@ -3,7 +3,7 @@
 use super::common::{self, Cannot, Shape};
 use super::status;
 use crate::plan::TagFilter;
-use crate::playbook::{Entry, Keywords, Play};
+use crate::playbook::{Entry, Play};
 use crate::report::display;
 use crate::run::{Playbook, Runner};
 use clap::Parser;
@@ -137,30 +137,14 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         task.poll = Some(Value::from(args.poll.unwrap_or(15)));
     }
     let play = Play {
-        span,
-        file: dir.unwrap_or_else(|| ground.shared.options.playbook_dir.join("adhoc.yml")),
         name: Some(Str::new("Ansible Ad-Hoc")),
-        hosts: Value::from(pattern.as_str()),
-        hosts_span: span,
-        keywords: Keywords::default(),
-        vars: Arc::default(),
-        vars_files: Vec::new(),
-        vars_prompt: Vec::new(),
         gather_facts: Some(Value::Bool(false)),
-        gather_subset: None,
-        gather_timeout: None,
-        fact_path: None,
-        serial: Vec::new(),
-        strategy: None,
-        order: None,
-        max_fail_percentage: None,
-        force_handlers: None,
-        validate_argspec: None,
-        pre_tasks: Vec::new(),
-        roles: Vec::new(),
         tasks: vec![Entry::Task(Arc::new(task))],
-        post_tasks: Vec::new(),
-        handlers: Vec::new(),
+        ..Play::of(
+            span,
+            dir.unwrap_or_else(|| ground.shared.options.playbook_dir.join("adhoc.yml")),
+            Value::from(pattern.as_str()),
+        )
     };
     let runtime = common::runtime()?;
     let code = runtime.block_on(async {

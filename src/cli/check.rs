@@ -64,17 +64,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed::<Args>("quorate check", args, false) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match check(&args) {
-        Ok(code) => code,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, false));
-            cannot.status
-        }
-    }
+    super::run("quorate check", args, |args: Args| check(&args))
 }
 
 fn check(args: &Args) -> Result<u8, Cannot> {

@@ -609,12 +609,7 @@ fn extra_vars(
                 quorate_yaml::parse(&source, file).map_err(|e| Cannot::start(e.report()))?.root.to_value()
             }
         };
-        let value = if vaulted {
-            crate::secrets::keep_values(&value);
-            value.map_text(&|text| text.clone().secret())
-        } else {
-            value
-        };
+        let value = if vaulted { crate::secrets::values(&value) } else { value };
         match value {
             Value::Dict(entries) => all.update(&entries),
             Value::Null => {}

@@ -141,13 +141,7 @@ pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
         display::err(&super::headline("the following arguments are required: action", ansible));
         return if ansible { 2 } else { status::USAGE };
     };
-    match act(&action) {
-        Ok(code) => code,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, ansible));
-            cannot.status
-        }
-    }
+    super::ended(act(&action), ansible)
 }
 
 fn act(action: &Action) -> Result<u8, Cannot> {

@@ -102,13 +102,7 @@ pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
         display::out(&super::version(name));
         return status::DONE;
     }
-    match doc(&args, ansible) {
-        Ok(code) => code,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, ansible));
-            cannot.status
-        }
-    }
+    super::ended(doc(&args, ansible), ansible)
 }
 
 fn doc(args: &Args, ansible: bool) -> Result<u8, Cannot> {

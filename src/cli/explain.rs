@@ -4,10 +4,8 @@
 //! which one counts. What only a run can know (facts, registered results, `set_fact`) is said to be so.
 
 use super::common::{self, Cannot, Ground, Shape};
-use super::status;
 use crate::plan::{Node, PlayGraph, Point, TagFilter, Why};
 use crate::playbook::Play;
-use crate::report::display;
 use crate::run::Runner;
 use crate::vars::{PlayVars, TaskScope, collect_roles, render};
 use clap::Parser;
@@ -41,19 +39,9 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed_looking::<Args>(command(), args) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match explain(&args) {
-        Ok(text) => {
-            display::out(text.trim_end());
-            status::DONE
-        }
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, false));
-            cannot.status
-        }
+    match super::parsed_looking::<Args>(command(), args) {
+        Ok(args) => super::ended(explain(&args), false),
+        Err(status) => status,
     }
 }
 

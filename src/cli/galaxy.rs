@@ -96,13 +96,7 @@ pub(super) fn main(args: &[String], ansible: bool) -> u8 {
         display::out(&super::version(name));
         return status::DONE;
     }
-    match galaxy(&args) {
-        Ok(code) => code,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, ansible));
-            cannot.status
-        }
-    }
+    super::ended(galaxy(&args), ansible)
 }
 
 /// What a command works with.

@@ -1,7 +1,6 @@
 //! `quorate graph`: the DAG of a playbook, with the reason on each edge. Reads files only; connects to nobody.
 
 use super::common::{self, Cannot, Shape};
-use super::status;
 use crate::plan::TagFilter;
 use crate::plan::draw::{self, Picture};
 use crate::report::display;
@@ -58,16 +57,9 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed_looking::<Args>(command(), args) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match graph(&args) {
-        Ok(()) => status::DONE,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, false));
-            cannot.status
-        }
+    match super::parsed_looking::<Args>(command(), args) {
+        Ok(args) => super::ended(graph(&args), false),
+        Err(status) => status,
     }
 }
 

@@ -5,7 +5,7 @@
 use super::common::Cannot;
 use super::status;
 use crate::journal::{self, End, Entry, Past};
-use crate::report::{Status, display};
+use crate::report::Status;
 use clap::{Parser, Subcommand};
 use indexmap::IndexMap;
 use unicode_width::UnicodeWidthStr as _;
@@ -62,16 +62,7 @@ pub(super) fn main(args: &[String]) -> u8 {
             journal::find(a).and_then(|a| journal::find(b).map(|b| difference(&a, &b)))
         }
     };
-    match said.map_err(Cannot::start) {
-        Ok(text) => {
-            display::out(text.trim_end());
-            status::DONE
-        }
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, false));
-            cannot.status
-        }
-    }
+    super::ended(said.map_err(Cannot::start), false)
 }
 
 fn list(count: usize) -> Result<String, String> {

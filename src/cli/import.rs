@@ -10,9 +10,8 @@
 mod found;
 
 use super::common::{self, Cannot, Shape};
-use super::status;
 use crate::plan::TagFilter;
-use crate::playbook::{Entry, Keywords, Play};
+use crate::playbook::{Entry, Play};
 use crate::report::{Event, Status, display};
 use crate::run::{Playbook, Runner};
 use clap::Parser;
@@ -71,17 +70,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed::<Args>("quorate import", args, false) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match import(&args) {
-        Ok(()) => status::DONE,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, false));
-            cannot.status
-        }
-    }
+    super::run("quorate import", args, |args: Args| import(&args))
 }
 
 /// Tells of every etcd on a host, in lines. Reads only; names of files, never what secret files hold.
@@ -285,30 +274,10 @@ fn ask(
         .adhoc("ansible.builtin.raw", arguments, span)
         .map_err(|diag| Cannot::start(diag.render(false)))?;
     let play = Play {
-        span,
-        file: PathBuf::from("import.yml"),
         name: Some(Str::new("import")),
-        hosts: Value::from("all"),
-        hosts_span: span,
-        keywords: Keywords::default(),
-        vars: Arc::default(),
-        vars_files: Vec::new(),
-        vars_prompt: Vec::new(),
         gather_facts: Some(Value::Bool(false)),
-        gather_subset: None,
-        gather_timeout: None,
-        fact_path: None,
-        serial: Vec::new(),
-        strategy: None,
-        order: None,
-        max_fail_percentage: None,
-        force_handlers: None,
-        validate_argspec: None,
-        pre_tasks: Vec::new(),
-        roles: Vec::new(),
         tasks: vec![Entry::Task(Arc::new(task))],
-        post_tasks: Vec::new(),
-        handlers: Vec::new(),
+        ..Play::of(span, PathBuf::from("import.yml"), Value::from("all"))
     };
     let said: Arc<Mutex<Said>> = Arc::default();
     let run = common::start_silent(&ground);

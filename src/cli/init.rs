@@ -42,17 +42,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed::<Args>("quorate init", args, false) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match init(args) {
-        Ok(()) => status::DONE,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, false));
-            cannot.status
-        }
-    }
+    super::run("quorate init", args, |args: Args| init(args))
 }
 
 /// What the inventory is about.

@@ -104,13 +104,7 @@ pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
         display::out(&super::version(name));
         return status::DONE;
     }
-    match inventory(&args, ansible) {
-        Ok(()) => status::DONE,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, ansible));
-            cannot.status
-        }
-    }
+    super::ended(inventory(&args, ansible), ansible)
 }
 
 fn inventory(args: &Args, ansible: bool) -> Result<(), Cannot> {

@@ -1,8 +1,7 @@
 //! `quorate man`: manual pages, for packages.
 
 use super::common::Cannot;
-use super::{help, status};
-use crate::report::display;
+use super::help;
 use clap::Parser;
 use std::path::PathBuf;
 
@@ -26,17 +25,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed::<Args>("quorate man", args, false) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match write(&args.folder) {
-        Ok(()) => status::DONE,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, false));
-            cannot.status
-        }
-    }
+    super::run("quorate man", args, |args: Args| write(&args.folder))
 }
 
 fn write(folder: &std::path::Path) -> Result<(), Cannot> {

@@ -122,6 +122,54 @@ fn parsed<A: clap::Parser>(name: &str, args: &[String], ansible: bool) -> Result
     A::try_parse_from(words).map_err(|error| usage(&error, ansible))
 }
 
+/// What a command that came to its end ends with: its status, a text that is its answer, or nothing to add.
+trait Ends {
+    /// Says what there is to say; gives the exit status.
+    fn status(self) -> u8;
+}
+
+impl Ends for u8 {
+    fn status(self) -> u8 {
+        self
+    }
+}
+
+impl Ends for () {
+    fn status(self) -> u8 {
+        status::DONE
+    }
+}
+
+impl Ends for String {
+    fn status(self) -> u8 {
+        crate::report::display::out(self.trim_end());
+        status::DONE
+    }
+}
+
+/// The exit status of a command; where it could not do what it was asked for, why has been said.
+fn ended(done: Result<impl Ends, common::Cannot>, ansible: bool) -> u8 {
+    match done {
+        Ok(done) => done.status(),
+        Err(cannot) => {
+            crate::report::display::err(&headline(&cannot.text, ansible));
+            cannot.status
+        }
+    }
+}
+
+/// Runs a command of our own from its words; gives its exit status.
+fn run<A: clap::Parser, D: Ends>(
+    name: &str,
+    args: &[String],
+    act: impl FnOnce(A) -> Result<D, common::Cannot>,
+) -> u8 {
+    match parsed::<A>(name, args, false) {
+        Ok(args) => ended(act(args), false),
+        Err(status) => status,
+    }
+}
+
 /// `NAME [core 2.19.14]` with our own version behind it.
 fn version(name: &str) -> String {
     let (major, minor, patch) = crate::vars::ANSIBLE_VERSION;

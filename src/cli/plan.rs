@@ -58,16 +58,9 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed_hiding::<Args>(command(), args) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    match plan(&args) {
-        Ok(code) => code,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, false));
-            cannot.status
-        }
+    match super::parsed_hiding::<Args>(command(), args) {
+        Ok(args) => super::ended(plan(&args), false),
+        Err(status) => status,
     }
 }
 

@@ -7,7 +7,7 @@
 
 use super::doc;
 use super::status;
-use crate::playbook::{Kw, PLAY_KEYS, task_keys};
+use crate::playbook::{Kw, play_keys, task_keys};
 use crate::report::display;
 use clap::Parser;
 use quorate_agent::spec::{Kind, Param, Spec};
@@ -279,11 +279,7 @@ fn definitions() -> Map<String, Value> {
 fn playbook() -> Value {
     let mut definitions = definitions();
     let mut play = Map::new();
-    for key in PLAY_KEYS
-        .into_iter()
-        .chain(shared())
-        .filter(|key| !matches!(*key, "delegate_to" | "when" | "delegate_facts"))
-    {
+    for key in play_keys() {
         play.insert(key.into(), keyword(key));
     }
     for key in ["pre_tasks", "tasks", "post_tasks", "handlers"] {

@@ -169,13 +169,7 @@ pub(crate) fn main(args: &[String], ansible: bool) -> u8 {
         display::err(&super::headline("the following arguments are required: action", ansible));
         return if ansible { 2 } else { status::USAGE };
     };
-    match Tool::new().and_then(|tool| tool.act(action)) {
-        Ok(()) => status::DONE,
-        Err(cannot) => {
-            display::err(&super::headline(&cannot.text, ansible));
-            cannot.status
-        }
-    }
+    super::ended(Tool::new().and_then(|tool| tool.act(action)), ansible)
 }
 
 fn usage(text: impl Into<String>) -> Cannot {

@@ -90,7 +90,7 @@ pub struct RoleFrom {
 }
 
 /// Every key a play may have besides the keywords that all share.
-pub const PLAY_KEYS: [&str; 33] = [
+const PLAY_KEYS: [&str; 25] = [
     "name",
     "hosts",
     "vars",
@@ -112,18 +112,10 @@ pub const PLAY_KEYS: [&str; 33] = [
     "post_tasks",
     "handlers",
     "tags",
-    "when",
     "environment",
     "module_defaults",
     "collections",
     "user",
-    "remote_user",
-    "become",
-    "become_user",
-    "become_method",
-    "connection",
-    "port",
-    "any_errors_fatal",
 ];
 
 type Loaded<T> = Result<T, Diag>;
@@ -241,8 +233,7 @@ impl Loader {
         if !self.vaulted.lock().expect("no panic while reading").contains(&node.span.file) {
             return value;
         }
-        crate::secrets::keep_values(&value);
-        value.map_text(&|text| text.clone().secret())
+        crate::secrets::values(&value)
     }
 
     fn warn(&self, diag: Diag) {
@@ -410,7 +401,7 @@ impl Loader {
             let action = mapping
                 .iter()
                 .filter_map(|(k, e)| k.as_str().map(|k| (k, e)))
-                .find(|(k, _)| !PLAY_KEYS.contains(k) && self.host.resolve_action(k, &[]).is_some());
+                .find(|(k, _)| !play_keys().contains(k) && self.host.resolve_action(k, &[]).is_some());
             return Err(match action {
                 Some((name, entry)) => {
                     Diag::error("E0107", format!("'{name}' is not a valid attribute for a Play"))
@@ -434,32 +425,8 @@ impl Loader {
             return Err(Diag::error("E0106", "Hosts list cannot be empty. Please check your playbook")
                 .at(hosts.key.span));
         }
-        let mut play = Play {
-            span: node.span,
-            file: file.to_path_buf(),
-            name: None,
-            hosts: hosts_value,
-            hosts_span: hosts.value.span,
-            keywords: Keywords::default(),
-            vars: Arc::default(),
-            vars_files: Vec::new(),
-            vars_prompt: Vec::new(),
-            gather_facts: None,
-            gather_subset: None,
-            gather_timeout: None,
-            fact_path: None,
-            serial: Vec::new(),
-            strategy: None,
-            order: None,
-            max_fail_percentage: None,
-            force_handlers: None,
-            validate_argspec: None,
-            pre_tasks: Vec::new(),
-            roles: Vec::new(),
-            tasks: Vec::new(),
-            post_tasks: Vec::new(),
-            handlers: Vec::new(),
-        };
+        let mut play =
+            Play { hosts_span: hosts.value.span, ..Play::of(node.span, file.to_path_buf(), hosts_value) };
         // variables first: static names below may use them
         for (key, entry) in mapping.iter() {
             match key.as_str() {
@@ -521,7 +488,7 @@ impl Loader {
                     let read = match known.then(|| read_keyword(&mut keywords, other, &entry.value)) {
                         Some(Ok(true)) => Ok(()),
                         Some(Err(diag)) => Err(diag),
-                        _ => Err(unknown_key(other, "a Play", &entry.key, &PLAY_KEYS)),
+                        _ => Err(unknown_key(other, "a Play", &entry.key, &play_keys())),
                     };
                     self.pass_over(read)?;
                 }
@@ -1506,6 +1473,14 @@ pub fn task_keys() -> Vec<&'static str> {
         "when",
     ];
     keys.extend(Kw::ALL.iter().map(|(_, name)| *name));
+    keys
+}
+
+/// Keys of a play that are known: its own, and the keywords that it hands on to its tasks.
+pub fn play_keys() -> Vec<&'static str> {
+    let handed_on = Kw::ALL.iter().filter(|(kw, _)| !matches!(kw, Kw::DelegateTo | Kw::DelegateFacts));
+    let mut keys = PLAY_KEYS.to_vec();
+    keys.extend(handed_on.map(|(_, name)| *name));
     keys
 }
 

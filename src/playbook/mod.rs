@@ -6,7 +6,7 @@ pub mod load;
 pub mod model;
 
 pub use load::{
-    Around, FREE_FORM, LoadHost, Loader, PLAY_KEYS, RoleFrom, SearchPaths, beside, is_identifier, plain_io,
+    Around, FREE_FORM, LoadHost, Loader, RoleFrom, SearchPaths, beside, is_identifier, plain_io, play_keys,
     short_name, task_keys, yaml_diag,
 };
 pub use model::*;

@@ -414,3 +414,35 @@ pub struct Play {
     /// `handlers` of the play; those of its roles are with the roles.
     pub handlers: Vec<Entry>,
 }
+
+impl Play {
+    /// A play for these hosts that says nothing else.
+    pub fn of(span: Span, file: PathBuf, hosts: Value) -> Self {
+        Self {
+            span,
+            file,
+            name: None,
+            hosts,
+            hosts_span: span,
+            keywords: Keywords::default(),
+            vars: Arc::default(),
+            vars_files: Vec::new(),
+            vars_prompt: Vec::new(),
+            gather_facts: None,
+            gather_subset: None,
+            gather_timeout: None,
+            fact_path: None,
+            serial: Vec::new(),
+            strategy: None,
+            order: None,
+            max_fail_percentage: None,
+            force_handlers: None,
+            validate_argspec: None,
+            pre_tasks: Vec::new(),
+            roles: Vec::new(),
+            tasks: Vec::new(),
+            post_tasks: Vec::new(),
+            handlers: Vec::new(),
+        }
+    }
+}

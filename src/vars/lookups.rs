@@ -76,16 +76,13 @@ fn read(scope: &TaskScope, path: &Path) -> Result<Str> {
         std::fs::read(path).map_err(|e| Error::runtime(format!("{}: {}", path.display(), plain_io(&e))))?;
     let vaulted = bytes.starts_with(b"$ANSIBLE_VAULT");
     let bytes = if vaulted {
-        quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), &scope.shared.vault)
+        crate::secrets::open(&String::from_utf8_lossy(&bytes), &scope.shared.vault)
             .map_err(|e| Error::new(Kind::Vault, e.to_string()))?
             .to_vec()
     } else {
         bytes
     };
     let text = Str::from(String::from_utf8_lossy(&bytes).into_owned());
-    if vaulted {
-        crate::secrets::keep(&text);
-    }
     Ok(if vaulted { text.secret() } else { text })
 }
 
@@ -334,11 +331,10 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         let regex =
             flag(call, "re", false) || parsed.get("re").and_then(Value::to_bool_loose).unwrap_or(false);
         let pattern = regex
-            .then(|| match quorate_value::pattern::refused_by_python(&key) {
-                Some(why) => Err(failed(call, why)),
-                None => {
-                    fancy_regex::Regex::new(&format!("^(?:{key})")).map_err(|e| failed(call, e.to_string()))
-                }
+            .then(|| {
+                let fine = quorate_inventory::regex(&key);
+                fine.and_then(|_| quorate_inventory::regex(&format!("^(?:{key})")))
+                    .map_err(|e| failed(call, e))
             })
             .transpose()?;
         let mut current = if kind == "properties" { section.clone() } else { String::new() };

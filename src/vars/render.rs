@@ -49,11 +49,10 @@ impl World for Controller<'_> {
     }
 
     fn decrypt(&self, vaulted: &str) -> Result<Str> {
-        let plain = quorate_vault::decrypt(vaulted, &self.scope.shared.vault)
+        let plain = crate::secrets::open(vaulted, &self.scope.shared.vault)
             .map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
         let text = String::from_utf8(plain.to_vec())
             .map_err(|_| Error::new(Kind::Vault, "the vaulted value is not text"))?;
-        crate::secrets::keep(&text);
         Ok(Str::from(text).secret())
     }
 
@@ -78,9 +77,8 @@ impl World for Controller<'_> {
             .map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
         secrets.push(vault_id.unwrap_or("default"), secret);
         let plain =
-            quorate_vault::decrypt(vaulted, &secrets).map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
+            crate::secrets::open(vaulted, &secrets).map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
         let text = String::from_utf8_lossy(&plain).into_owned();
-        crate::secrets::keep(&text);
         Ok(Str::from(text).secret())
     }
 

@@ -28,7 +28,7 @@ pub use error::{Attempt, InventoryError, SourceFailure, Warning};
 pub use merge::{Definition, Level};
 pub use model::{Group, GroupId, Host, HostId, Inventory, LOCALHOST, Source};
 pub use options::{Decrypt, GroupNames, Options, Plugin, Templates};
-pub use pattern::{Limit, LimitError, PatternError, Selection, split_pattern};
+pub use pattern::{Limit, LimitError, PatternError, Selection, regex, split_pattern};
 pub use range::{MOST_NAMES, RangeError, expand_host, expand_range};
 pub use show::{Format, Secrets, Show, ShowError};
 pub use source::Loaded;

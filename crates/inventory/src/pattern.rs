@@ -339,15 +339,23 @@ enum Glob {
     Class { negated: bool, ranges: Vec<(char, char)> },
 }
 
+/// A regular expression as users of Python write them.
+///
+/// # Errors
+/// What is wrong with it, in words; one that Python's `re` refuses is refused.
+pub fn regex(expression: &str) -> Result<fancy_regex::Regex, String> {
+    match quorate_value::pattern::refused_by_python(expression) {
+        Some(why) => Err(why),
+        None => fancy_regex::Regex::new(expression).map_err(|error| error.to_string()),
+    }
+}
+
 impl Matcher {
     fn new(pattern: &str) -> Result<Matcher, String> {
         if let Some(expression) = pattern.strip_prefix('~') {
-            if let Some(why) = quorate_value::pattern::refused_by_python(expression) {
-                return Err(why);
-            }
-            let anchored = format!("\\A(?:{expression})");
-            let regex = fancy_regex::Regex::new(&anchored).map_err(|error| error.to_string())?;
-            return Ok(Matcher::Regex(Box::new(regex)));
+            // the expression by itself first: what is wrong with it is not wrong with what is put around it
+            regex(expression)?;
+            return Ok(Matcher::Regex(Box::new(regex(&format!("\\A(?:{expression})"))?)));
         }
         if pattern.contains(['*', '?', '[']) {
             return Ok(Matcher::Glob(glob(pattern)));

@@ -7,7 +7,7 @@
 
 use crate::cli::doc;
 use crate::diag::Diag;
-use crate::playbook::{Kw, Loader, kv, short_name};
+use crate::playbook::{Loader, kv, short_name, task_keys};
 use crate::vars::render;
 use quorate_agent::args::{Place, convert};
 use quorate_agent::spec::{Kind, Param, Spec};
@@ -35,35 +35,12 @@ pub(crate) fn spec_of(name: &str) -> Option<&'static Spec> {
 
 /// Keys of a task that are no module.
 pub(crate) fn is_keyword(key: &str) -> bool {
-    const MORE: [&str; 23] = [
-        "action",
-        "args",
-        "async",
-        "changed_when",
-        "collections",
-        "delay",
-        "environment",
-        "failed_when",
-        "listen",
-        "local_action",
-        "loop",
-        "loop_control",
-        "module_defaults",
-        "name",
-        "notify",
-        "poll",
-        "register",
-        "retries",
-        "tags",
-        "until",
-        "vars",
-        "when",
-        "block",
-    ];
-    Kw::named(key).is_some()
-        || MORE.contains(&key)
-        || key.starts_with("with_")
-        || matches!(key, "rescue" | "always" | "rollback_after")
+    key.starts_with("with_") || entry_keys().any(|known| known == key)
+}
+
+/// What may stand in an entry of a list of tasks: the keys of a task, of a handler and of a block.
+pub(crate) fn entry_keys() -> impl Iterator<Item = &'static str> {
+    task_keys().into_iter().chain(["listen", "block", "rescue", "always", "rollback_after"])
 }
 
 /// Walks files.

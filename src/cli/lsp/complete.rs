@@ -5,9 +5,9 @@
 use super::index::{How, Index};
 use super::place::Around;
 use crate::cli::check::files::Kind;
-use crate::cli::check::tasks::spec_of;
+use crate::cli::check::tasks::{entry_keys, spec_of};
 use crate::cli::doc;
-use crate::playbook::{Kw, short_name};
+use crate::playbook::{play_keys, short_name};
 use crate::vars::magic_names;
 use lsp_types::{CompletionItem, CompletionItemKind, Documentation, MarkupContent, MarkupKind};
 use quorate_agent::spec::{Kind as Type, Param};
@@ -44,52 +44,6 @@ fn item(label: &str, kind: CompletionItemKind, detail: &str, text: &str) -> Comp
         ..CompletionItem::default()
     }
 }
-
-const PLAY: [&str; 20] = [
-    "name",
-    "hosts",
-    "vars",
-    "vars_files",
-    "vars_prompt",
-    "gather_facts",
-    "gather_subset",
-    "serial",
-    "strategy",
-    "order",
-    "max_fail_percentage",
-    "force_handlers",
-    "pre_tasks",
-    "roles",
-    "tasks",
-    "post_tasks",
-    "handlers",
-    "tags",
-    "environment",
-    "module_defaults",
-];
-const TASK: [&str; 21] = [
-    "name",
-    "when",
-    "loop",
-    "loop_control",
-    "register",
-    "notify",
-    "tags",
-    "vars",
-    "args",
-    "until",
-    "retries",
-    "delay",
-    "async",
-    "poll",
-    "changed_when",
-    "failed_when",
-    "environment",
-    "block",
-    "rescue",
-    "always",
-    "listen",
-];
 
 /// The module of a task around the cursor, if the cursor is in its arguments.
 fn module_around(around: &Around) -> Option<&str> {
@@ -144,7 +98,7 @@ pub(super) fn complete(
         matches!(parent, "tasks" | "pre_tasks" | "post_tasks" | "handlers" | "block" | "rescue" | "always");
     let top = around.keys.is_empty();
     match kind {
-        Kind::Playbook if top => keywords(&PLAY, around),
+        Kind::Playbook if top => keywords(play_keys().into_iter(), around),
         Kind::Tasks | Kind::Handlers if top || tasks => task(around),
         Kind::Playbook if tasks => task(around),
         Kind::Inventory if matches!(parent, "vars") || around.keys.iter().any(|key| key == "hosts") => {
@@ -164,9 +118,9 @@ fn named(names: &[String], kind: CompletionItemKind) -> Vec<CompletionItem> {
     names.iter().map(|name| item(name, kind, "", "")).collect()
 }
 
-fn keywords(words: &[&str], around: &Around) -> Vec<CompletionItem> {
-    let all = words.iter().copied().chain(Kw::ALL.iter().map(|(_, name)| *name));
-    all.filter(|word| !around.beside.iter().any(|key| key == word))
+fn keywords(words: impl Iterator<Item = &'static str>, around: &Around) -> Vec<CompletionItem> {
+    words
+        .filter(|word| !around.beside.iter().any(|key| key == word))
         .map(|word| CompletionItem {
             insert_text: Some(format!("{word}: ")),
             ..item(word, CompletionItemKind::KEYWORD, "keyword", "")
@@ -176,7 +130,7 @@ fn keywords(words: &[&str], around: &Around) -> Vec<CompletionItem> {
 
 /// Keywords and modules.
 fn task(around: &Around) -> Vec<CompletionItem> {
-    let mut all = keywords(&TASK, around);
+    let mut all = keywords(entry_keys(), around);
     let has_module = around.beside.iter().any(|key| spec_of(key).is_some());
     if !has_module {
         // by the name that is being typed: short, or with its collection

@@ -341,10 +341,7 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
             }
         };
         let pattern = |text: &str| {
-            if let Some(why) = quorate_value::pattern::refused_by_python(text) {
-                return Err(Failure::action(format!("`{text}` is no regular expression: {why}")));
-            }
-            fancy_regex::Regex::new(text)
+            quorate_inventory::regex(text)
                 .map_err(|e| Failure::action(format!("`{text}` is no regular expression: {e}")))
         };
         let matching = text("files_matching").map(|t| pattern(&t)).transpose()?;

@@ -142,9 +142,8 @@ fn read_content(call: &ActionCall<'_>, path: &Path) -> Result<(Hash, u64, BlobSo
     let decrypt = call.args.get("decrypt").and_then(Value::to_bool_loose).unwrap_or(true);
     if vaulted && decrypt {
         let bytes = std::fs::read(path).map_err(read)?;
-        let plain = quorate_vault::decrypt(&String::from_utf8_lossy(&bytes), &call.run.shared.vault)
+        let plain = crate::secrets::open(&String::from_utf8_lossy(&bytes), &call.run.shared.vault)
             .map_err(|e| Failure::action(format!("{e}: {}", path.display())))?;
-        crate::secrets::keep(&String::from_utf8_lossy(&plain));
         let bytes: Arc<[u8]> = plain.to_vec().into();
         return Ok((hash_bytes(&bytes), bytes.len() as u64, BlobSource::Bytes(bytes), true));
     }
@@ -419,11 +418,8 @@ pub(super) async fn assemble(call: &ActionCall<'_>) -> ActionResult {
         return Err(Failure::action(format!("Source ({src}) is not a directory")));
     }
     let pattern = match text(call, "regexp") {
-        Some(pattern) if quorate_value::pattern::refused_by_python(&pattern).is_some() => {
-            return Err(Failure::action(format!("Invalid Regexp in \"{pattern}\"")));
-        }
         Some(pattern) => Some(
-            fancy_regex::Regex::new(&pattern)
+            quorate_inventory::regex(&pattern)
                 .map_err(|e| Failure::action(format!("Invalid Regexp ({e}) in \"{pattern}\"")))?,
         ),
         None => None,

@@ -181,8 +181,7 @@ impl Loader {
         let patterns: Vec<_> = options
             .ignored_patterns
             .iter()
-            .filter(|pattern| quorate_value::pattern::refused_by_python(pattern).is_none())
-            .filter_map(|pattern| fancy_regex::Regex::new(pattern).ok())
+            .filter_map(|pattern| crate::pattern::regex(pattern).ok())
             .collect();
         names.retain(|name| {
             let ignored = name.starts_with('.')

@@ -335,10 +335,11 @@ fn sequence(vm: &Vm, terms: &[V], options: &Options) -> Result<Vec<V>> {
                 )));
             }
         };
-        if let Some((name, value)) = Sequence::bad_shortcut(&text) {
-            wanted.set(vm, name, &V::str(value))?;
-        }
-        if !wanted.shortcut(&text) {
+        if let Some(parts) = Sequence::shortcut(&text) {
+            for (name, part) in parts {
+                wanted.set(vm, name, &V::str(part))?;
+            }
+        } else {
             for part in text.split_whitespace() {
                 let Some((name, value)) = part.split_once('=') else {
                     return Err(Error::runtime("unrecognized arguments to with_sequence: ['_raw_params']"));
@@ -383,8 +384,9 @@ impl Sequence {
         Ok(())
     }
 
-    /// `[start-]end[/stride][:format]`
-    fn shortcut(&mut self, text: &str) -> bool {
+    /// The parts of `[start-]end[/stride][:format]`, in the order in which they are looked at; none where the text is no
+    /// such thing. Numbers may look hexadecimal there: whether they are numbers is `set`'s to say.
+    fn shortcut(text: &str) -> Option<Vec<(&'static str, &str)>> {
         let (range, format) = match text.split_once(':') {
             Some((range, format)) => (range, Some(format)),
             None => (text, None),
@@ -393,58 +395,17 @@ impl Sequence {
             Some((range, stride)) => (range, Some(stride)),
             None => (range, None),
         };
-        let number = |digits: &str| -> Option<i64> {
-            let fine = digits.starts_with(|c: char| c.is_ascii_digit());
-            fine.then(|| parse_int(digits, 10))?.and_then(|number| i64::try_from(number).ok())
-        };
-        let (start, end) = match range.split_once('-') {
-            Some((start, end)) => match (number(start), number(end)) {
-                (Some(start), Some(end)) => (Some(start), end),
-                _ => return false,
-            },
-            None => match number(range) {
-                Some(end) => (None, end),
-                None => return false,
-            },
-        };
-        let stride = match stride {
-            None => None,
-            Some(stride) => match number(stride) {
-                Some(stride) => Some(stride),
-                None => return false,
-            },
-        };
-        self.start = start.or(self.start);
-        self.end = Some(end);
-        self.stride = stride.or(self.stride);
-        if let Some(format) = format {
-            self.format = Some(Str::new(format));
-        }
-        true
-    }
-
-    /// The part of `start-end/stride` that has the look of a number, hexadecimal digits, and is none.
-    fn bad_shortcut(text: &str) -> Option<(&'static str, &str)> {
-        let range = text.split(':').next()?;
-        let (range, stride) = match range.split_once('/') {
-            Some((range, stride)) => (range, Some(stride)),
-            None => (range, None),
-        };
         let (start, end) = match range.split_once('-') {
             Some((start, end)) => (Some(start), end),
             None => (None, range),
         };
-        let parts = [("start", start), ("end", Some(end)), ("stride", stride)];
         let digits = |part: &str| {
-            let part = part.strip_prefix('0').unwrap_or(part);
-            let part = part.strip_prefix(['x', 'X']).unwrap_or(part);
-            part.bytes().all(|b| b.is_ascii_hexdigit())
+            let part = part.strip_prefix("0x").or_else(|| part.strip_prefix("0X")).unwrap_or(part);
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit())
         };
-        let given = || parts.iter().filter_map(|(name, part)| part.map(|part| (*name, part)));
-        if !given().all(|(_, part)| !part.is_empty() && digits(part)) {
-            return None;
-        }
-        given().find(|(_, part)| !part.starts_with(|c: char| c.is_ascii_digit()))
+        let fits = [start, Some(end), stride].into_iter().flatten().all(digits) && format != Some("");
+        let parts = [("start", start), ("end", Some(end)), ("stride", stride), ("format", format)];
+        fits.then(|| parts.into_iter().filter_map(|(name, part)| Some((name, part?))).collect())
     }
 
     fn numbers(&self, vm: &Vm) -> Result<Vec<V>> {
