@@ -8,6 +8,7 @@ pub mod codes;
 pub mod connect;
 pub mod diag;
 pub mod forecast;
+mod heap;
 pub mod journal;
 pub mod plan;
 pub mod playbook;
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(quorate_agent::modules::detached::FLAG) {
         return quorate_agent::modules::detached::main();
     }
+    heap::in_large_pages();
     cli::main(std::env::args().collect())
 }
 

@@ -69,6 +69,16 @@ impl Ctx {
             .map_err(|why| Failure::new(format!("could not receive the content of this task: {why}")))
     }
 
+    /// Asks for content that will be wanted soon, each as often as it is named here, without waiting for it.
+    pub fn expect(&self, hashes: &[Hash]) {
+        let coming: Vec<Hash> = hashes
+            .iter()
+            .filter(|hash| !self.inline.iter().any(|content| content.hash == **hash))
+            .copied()
+            .collect();
+        self.provider.expect(&coming);
+    }
+
     /// Tells what an argument came to mean, for `invocation` in the result.
     pub fn resolved(&self, name: &str, value: impl Into<Value>) {
         self.resolved.lock().unwrap_or_else(PoisonError::into_inner).insert(name, value);

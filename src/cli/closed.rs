@@ -16,7 +16,7 @@ use crate::run::guard::cluster::VARIABLES;
 use crate::run::{Playbook, Run, Runner};
 use crate::vars::{PlayVars, collect_roles};
 use quorate_inventory::split_pattern;
-use quorate_value::{Span, Value, str_of};
+use quorate_value::{Span, Str, Value, str_of};
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -119,6 +119,8 @@ struct World<'a> {
     open: bool,
     /// Hosts or groups come while running.
     grows: bool,
+    /// Somebody asks for tags or tasks.
+    wanted: bool,
 }
 
 impl<'a> World<'a> {
@@ -134,16 +136,19 @@ impl<'a> World<'a> {
             tasks: BTreeSet::new(),
             open: false,
             grows: false,
+            // only who names a tag or a task wants to know all there are
+            wanted: !asked.tags.is_empty() || asked.start_at.is_some(),
         };
         for book in books {
             world.places.insert(PathBuf::from(&book.path));
             for play in &book.plays {
                 let vars = Arc::new(PlayVars::new(play));
                 world.tags.extend(play.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
-                // only who names a tag or a task wants to know all there are
-                let wanted = !asked.tags.is_empty() || asked.start_at.is_some();
-                let steps =
-                    if wanted { runner.outline(play, &vars, &Arc::from("localhost")) } else { Vec::new() };
+                let steps = if world.wanted {
+                    runner.outline(play, &vars, &Arc::from("localhost"))
+                } else {
+                    Vec::new()
+                };
                 for slot in &steps {
                     if let Node::Step(step) = &slot.node {
                         world.tags.extend(step.tags.iter().cloned());
@@ -245,21 +250,27 @@ impl<'a> World<'a> {
         self.open |= play.vars_files.iter().any(|value| str_of(value).contains("{{"));
     }
 
+    fn named(&mut self, tags: &[Str]) {
+        if self.wanted {
+            self.tags.extend(tags.iter().map(|tag| tag.as_str().to_owned()));
+        }
+    }
+
     fn entries(&mut self, entries: &[Entry]) {
         for entry in entries {
             match entry {
                 Entry::Task(task) => {
                     self.notice(crate::playbook::short_name(task.action.name.as_str()), &task.action.args);
-                    self.tags.extend(task.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                    self.named(&task.keywords.tags);
                 }
                 Entry::Block(block) => {
-                    self.tags.extend(block.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                    self.named(&block.keywords.tags);
                     for part in [&block.body, &block.rescue, &block.always] {
                         self.entries(part);
                     }
                 }
                 Entry::Role(role) => {
-                    self.tags.extend(role.keywords.tags.iter().map(|tag| tag.as_str().to_owned()));
+                    self.named(&role.keywords.tags);
                     self.entries(&role.tasks);
                 }
             }

@@ -172,6 +172,8 @@ fn inventory(args: &Args, ansible: bool) -> Result<(), Cannot> {
     }
     let Some(path) = &args.output else {
         display::out(text.trim_end_matches('\n'));
+        drop(inventory);
+        ground.leave(());
         return Ok(());
     };
     let lines = args.yaml || args.toml;

@@ -277,6 +277,7 @@ mod tests {
             ignored: false,
             from: 0,
             to: 0,
+            gates: 0,
             message: message.into(),
             diff: diff.into(),
         };

@@ -12,6 +12,7 @@ use crate::run::{Playbook, Runner};
 use crate::vars::{PlayVars, TaskScope, render};
 use clap::Parser;
 use quorate_value::{Dict, Str, Value, str_of};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -178,7 +179,9 @@ fn play(
     }
     slips(args, &ground, &books, ansible)?;
     if args.list_hosts || args.list_tasks || args.list_tags {
-        return list(args, &ground, &books, &filter);
+        let listed = list(args, &ground, &books, &filter);
+        ground.leave(books);
+        return listed;
     }
     if let Some(made) = &made {
         resume::still(args, made, &books, filter.clone())?;
@@ -504,7 +507,8 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                 // of a block only what it does when all goes well; `away` counts blocks from the one that is left out
                 let mut away = 0;
                 let mut reach: std::collections::BTreeMap<String, Reach> = std::collections::BTreeMap::new();
-                for slot in runner.outline(play, &vars, hosts.first().unwrap_or(&Arc::from("localhost"))) {
+                let outline = runner.outline(play, &vars, hosts.first().unwrap_or(&Arc::from("localhost")));
+                for slot in &outline {
                     match &slot.node {
                         Node::Open(_) if away > 0 => away += 1,
                         Node::Rescue(_) if away == 0 => away = 1,
@@ -522,17 +526,16 @@ fn list(args: &Args, ground: &Ground, books: &[Playbook], filter: &TagFilter) ->
                             reach.entry(tag.clone()).or_default().add(step, &scope);
                         }
                     }
-                    for tag in &step.tags {
-                        if !all_tags.contains(tag) {
-                            all_tags.push(tag.clone());
-                        }
+                    if args.list_tags {
+                        all_tags.extend(step.tags.iter().cloned());
                     }
                     if args.list_tasks {
-                        let mut tags = step.tags.clone();
-                        tags.sort();
-                        text.push_str(&format!("\n      {}\tTAGS: [{}]", step.listed(), tags.join(", ")));
+                        let mut tags: Vec<&str> = step.tags.iter().map(String::as_str).collect();
+                        tags.sort_unstable();
+                        let _ = write!(text, "\n      {}\tTAGS: [{}]", step.listed(), tags.join(", "));
                     }
                 }
+                std::mem::forget(outline);
                 tags_reach = reach;
             }
             if args.list_tags {

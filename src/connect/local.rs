@@ -5,15 +5,17 @@ use quorate_agent::module::{Body, ContentProvider, run_local};
 use quorate_agent::protocol::{Hash, Job};
 use quorate_agent::system::process::Cancel;
 use quorate_value::Dict;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Runs a job on a thread of its own.
-pub(super) async fn run(job: Job, blobs: Arc<Vec<Blob>>) -> Dict {
+pub(super) async fn run(job: Job, blobs: Vec<Blob>) -> Dict {
     let module = job.module.clone();
+    let offer = Offer(blobs.into_iter().map(|blob| (blob.hash, blob.source)).collect());
     let cancel = Cancel::default();
     // whoever gives up on this (a timeout) kills what the job has started
     let guard = CancelOnDrop(cancel.clone());
-    let done = tokio::task::spawn_blocking(move || run_local(&job, Arc::new(Offer(blobs)), &cancel)).await;
+    let done = tokio::task::spawn_blocking(move || run_local(&job, Arc::new(offer), &cancel)).await;
     std::mem::forget(guard);
     let why = match done {
         Ok(Ok(result)) => return result,
@@ -32,13 +34,11 @@ impl Drop for CancelOnDrop {
 }
 
 /// Content of this controller for a job in this process.
-struct Offer(Arc<Vec<Blob>>);
+struct Offer(HashMap<Hash, BlobSource>);
 
 impl ContentProvider for Offer {
     fn fetch(&self, hash: &Hash, _: &Cancel) -> Result<Body, String> {
-        let blob =
-            self.0.iter().find(|blob| &blob.hash == hash).ok_or("the controller has no such content")?;
-        Ok(match &blob.source {
+        Ok(match self.0.get(hash).ok_or("the controller has no such content")? {
             BlobSource::Bytes(bytes) => Body::Memory(bytes.clone()),
             BlobSource::File(path) => Body::File(path.clone()),
         })

@@ -66,8 +66,8 @@ pub struct PlayGraph {
     dag: StableDiGraph<Point, Why>,
     /// The node of each position; markers of blocks have none.
     at: Vec<Option<NodeIndex>>,
-    /// The positions that have a gate, in order.
-    gated: BTreeMap<usize, Gate>,
+    /// The positions that have a gate, in order, and the how-manieth it is.
+    gated: BTreeMap<usize, (Gate, u32)>,
 }
 
 impl PlayGraph {
@@ -108,7 +108,7 @@ impl PlayGraph {
                 dag.add_edge(before, node, why);
             }
             if let Some(gate) = gates.get(position).copied().flatten() {
-                gated.insert(position, gate);
+                gated.insert(position, (gate, gated.len() as u32 + 1));
                 if let Some(before) = last {
                     dag.add_edge(before, node, Why::Gate(gate));
                 }
@@ -126,7 +126,12 @@ impl PlayGraph {
 
     /// Why hosts wait for each other at a position, if they do.
     pub fn gate(&self, position: usize) -> Option<Gate> {
-        self.gated.get(&position).copied()
+        self.gated.get(&position).map(|(gate, _)| *gate)
+    }
+
+    /// How many gates there are up to a position.
+    pub fn gates_up_to(&self, position: usize) -> u32 {
+        self.gated.range(..=position).next_back().map_or(0, |(_, (_, number))| *number)
     }
 
     /// Adds what explains rather than binds: who reads what, who notifies whom.

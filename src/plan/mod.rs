@@ -1,5 +1,6 @@
 //! Plays to programs: what runs in which order, and where hosts have to wait for each other.
 
+pub mod critical;
 pub mod draw;
 pub mod gates;
 pub mod graph;

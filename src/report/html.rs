@@ -5,6 +5,8 @@
 
 use super::Status;
 use super::record::{Cell, RunRecord, TaskRecord, word};
+use crate::plan::critical::Piece;
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 /// Hosts with a lane of their own in the chart; of more, those that changed, failed or took longest.
 const LANES: usize = 60;
+/// Tasks of the critical path that are named.
+const LINKS: usize = 12;
 /// Results shown one by one below a task.
 const SHOWN: usize = 200;
 
@@ -95,7 +99,7 @@ pub fn page(run: &RunRecord, command: &str) -> String {
     failures(&mut out, run);
     recap(&mut out, run);
     chart(&mut out, run);
-    slowest(&mut out, run);
+    critical(&mut out, run);
     tasks(&mut out, run);
     if !run.warnings.is_empty() {
         out.push_str("<section><h2>Warnings</h2><ul>");
@@ -258,25 +262,45 @@ fn chart(out: &mut String, run: &RunRecord) {
     out.push_str("<p class=\"key\"><span class=\"ok\">ok</span> <span class=\"changed\">changed</span> <span class=\"failed\">failed</span> <span class=\"skipped\">skipped</span></p></section>\n");
 }
 
-/// The host that was last, and what it spent its time on.
-fn slowest(out: &mut String, run: &RunRecord) {
-    let Some(host) = cells(run).max_by_key(|(_, _, cell)| cell.to).map(|(_, host, _)| host.clone()) else {
-        return;
-    };
-    let mut steps: Vec<(u64, &str)> = cells(run)
-        .filter(|(_, other, _)| **other == host)
-        .map(|(task, _, cell)| (cell.to - cell.from, task.title.as_str()))
-        .collect();
-    steps.sort_by_key(|(took, _)| std::cmp::Reverse(*took));
+/// What stood in the way, one behind the other: making anything else faster makes the run no faster.
+fn critical(out: &mut String, run: &RunRecord) {
+    let mut numbers: HashMap<&Arc<str>, usize> = HashMap::new();
+    let mut all = Vec::new();
+    let mut pieces = Vec::new();
+    for (play, record) in run.plays.iter().enumerate() {
+        for (_, task) in &record.tasks {
+            for (host, cell) in &task.hosts {
+                let next = numbers.len();
+                let number = *numbers.entry(host).or_insert(next);
+                pieces.push(Piece { stage: (play, cell.gates), host: number, from: cell.from, to: cell.to });
+                all.push((task.title.as_str(), host, cell.to - cell.from));
+            }
+        }
+    }
+    let path = crate::plan::critical::path(&pieces);
+    let Some(last) = path.last().copied() else { return };
+    let sum: u64 = path.iter().map(|number| all[*number].2).sum();
+    // the longest of them, in the order they ran
+    let mut longest: Vec<usize> = path.iter().copied().filter(|number| all[*number].2 > 0).collect();
+    longest.sort_by_key(|number| std::cmp::Reverse(all[*number].2));
+    longest.truncate(LINKS);
+    longest.sort_unstable();
     let _ = write!(
         out,
-        "<section><h2>What the run waited for</h2><p>{} was the last to finish. It spent its time on:</p><ol>",
-        escape(&host)
+        "<section><h2>What the run waited for</h2><p>{} was the last to finish. Of {}, {} went by in these tasks, one behind the other:</p><ol class=\"critical\">",
+        escape(all[last].1),
+        seconds(run.took.max(pieces[last].to)),
+        seconds(sum),
     );
-    for (took, title) in steps.iter().take(8).filter(|(took, _)| *took > 0) {
-        let _ = write!(out, "<li>{} <b>{}</b></li>", escape(title), seconds(*took));
+    for number in &longest {
+        let (title, host, took) = all[*number];
+        let _ = write!(out, "<li>{} · {} <b>{}</b></li>", escape(title), escape(host), seconds(took));
     }
-    out.push_str("</ol></section>\n");
+    out.push_str("</ol>");
+    if path.len() > longest.len() {
+        let _ = write!(out, "<p>And {} shorter ones.</p>", path.len() - longest.len());
+    }
+    out.push_str("</section>\n");
 }
 
 fn tasks(out: &mut String, run: &RunRecord) {
@@ -378,6 +402,7 @@ mod tests {
             ignored: false,
             from: n as u64,
             to: n as u64 + 30,
+            gates: 0,
             message: String::new(),
             diff: String::new(),
         };
@@ -413,6 +438,7 @@ mod tests {
             ignored: false,
             from: 0,
             to: 1,
+            gates: 0,
             message: "</pre><script>x</script>\u{1b}[2J".into(),
             diff: "+<b>\n-</pre>\n".into(),
         };
@@ -431,6 +457,29 @@ mod tests {
         assert!(page(&run(3, 60), "x").len() < 300_000);
         let big = page(&run(1000, 60), "x").len();
         assert!(big < 3_000_000, "{big}");
+    }
+
+    #[test]
+    fn the_critical_path_goes_from_host_to_host() {
+        let mut run = run(2, 3);
+        // the second host is slow in the first task, the first in the last; a gate stands between them
+        for (task, host, from, to, gates) in [
+            (0, "host0000", 0, 100, 0),
+            (0, "host0001", 0, 700, 0),
+            (1, "host0000", 100, 120, 0),
+            (1, "host0001", 700, 720, 0),
+            (2, "host0000", 720, 2220, 1),
+            (2, "host0001", 720, 800, 1),
+        ] {
+            let cell = run.plays[0].tasks[task].1.hosts.get_mut(host).unwrap();
+            (cell.from, cell.to, cell.gates) = (from, to, gates);
+        }
+        let page = page(&run, "x");
+        assert!(
+            page.contains("host0000 was the last to finish. Of 2.5 s, 2.2 s went by in these tasks, one behind the other:</p><ol class=\"critical\"><li>Task 0 · host0001 <b>700 ms</b></li><li>Task 1 · host0001 <b>20 ms</b></li><li>Task 2 · host0000 <b>1.5 s</b></li></ol></section>"),
+            "{}",
+            &page[page.find("What the run waited").unwrap()..][..800]
+        );
     }
 
     #[test]

@@ -17,11 +17,14 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// The version of the form of `--events`: it changes when a reader of the last one would misread it.
 pub const EVENTS_VERSION: u32 = 1;
 
+/// When a step began and ended, in milliseconds, and the gates in front of it.
+type Ran = (u64, u64, u32);
+
 /// When steps began and ended on hosts, whatever order they are told in.
 #[derive(Debug)]
 pub struct Clock {
     began: Instant,
-    spans: Mutex<HashMap<(StepId, Arc<str>), (u64, u64)>>,
+    spans: Mutex<HashMap<(StepId, Arc<str>), Ran>>,
 }
 
 impl Default for Clock {
@@ -35,10 +38,10 @@ impl Clock {
         self.began.elapsed().as_millis() as u64
     }
 
-    /// A step begins on a host.
-    pub fn begin(&self, step: StepId, host: &Arc<str>) {
+    /// A step begins on a host, behind so many gates of its play.
+    pub fn begin(&self, step: StepId, host: &Arc<str>, gates: u32) {
         let now = self.now();
-        self.spans().insert((step, host.clone()), (now, now));
+        self.spans().insert((step, host.clone()), (now, now, gates));
     }
 
     /// It ends.
@@ -50,11 +53,11 @@ impl Clock {
     }
 
     /// What was noted, once: nobody asks again.
-    fn take(&self, step: StepId, host: &Arc<str>) -> (u64, u64) {
-        self.spans().remove(&(step, host.clone())).unwrap_or_else(|| (self.now(), self.now()))
+    fn take(&self, step: StepId, host: &Arc<str>) -> Ran {
+        self.spans().remove(&(step, host.clone())).unwrap_or_else(|| (self.now(), self.now(), 0))
     }
 
-    fn spans(&self) -> std::sync::MutexGuard<'_, HashMap<(StepId, Arc<str>), (u64, u64)>> {
+    fn spans(&self) -> std::sync::MutexGuard<'_, HashMap<(StepId, Arc<str>), Ran>> {
         self.spans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,6 +73,8 @@ pub struct Cell {
     pub from: u64,
     /// The same, at its end.
     pub to: u64,
+    /// How many gates of its play were in front of it.
+    pub gates: u32,
     /// What was said of a failure.
     pub message: String,
     /// The difference, where it was asked for.
@@ -150,7 +155,7 @@ impl Recorder {
     }
 
     fn result(&mut self, step: &Arc<Step>, outcome: &Outcome) {
-        let (from, to) = self.clock.take(step.id, &outcome.host);
+        let (from, to, gates) = self.clock.take(step.id, &outcome.host);
         let failed = matches!(outcome.status, Status::Failed | Status::Unreachable);
         let message = match (&outcome.error, failed) {
             (Some(chain), true) if !chain.links.is_empty() => {
@@ -170,7 +175,8 @@ impl Recorder {
         };
         let wanted = outcome.result.get("_ansible_diff").is_some_and(Value::is_truthy);
         let shown = outcome.result.get("diff").filter(|_| wanted).map(diff::render).unwrap_or_default();
-        let cell = Cell { status: outcome.status, ignored: outcome.ignored, from, to, message, diff: shown };
+        let cell =
+            Cell { status: outcome.status, ignored: outcome.ignored, from, to, gates, message, diff: shown };
         self.line(serde_json::json!({
             "event": "result", "task": step.id.0, "host": &*outcome.host, "status": word(cell.status),
             "ignored": cell.ignored, "from_ms": from, "to_ms": to, "message": cell.message,
@@ -275,7 +281,7 @@ mod tests {
         recorder.event(&Event::PlaybookStarted { path: "p.yml".into(), plays: 1 });
         recorder.event(&Event::PlayStarted { name: "etcd".into(), check: false });
         recorder.event(&Event::TaskStarted { step: step.clone(), title: "Write".into(), check: false });
-        clock.begin(step.id, &host);
+        clock.begin(step.id, &host, 0);
         clock.end(step.id, &host);
         let result = dict! {
             "failed" => true, "msg" => "no room", "_ansible_diff" => true,

@@ -1346,7 +1346,8 @@ impl Runner {
         *batch.in_step.entry(step.id).or_default() += 1;
         batch.look(index);
         if let Some(clock) = self.run.clock.get() {
-            clock.begin(step.id, &name);
+            let gates = batch.graph.gates_up_to(batch.hosts[index].at);
+            clock.begin(step.id, &name, gates);
         }
         if let Some(running) = self.run.running.get() {
             running.begin(step, &name);

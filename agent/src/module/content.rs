@@ -65,6 +65,9 @@ impl<T: Read + Seek + Send> Reader for T {}
 pub trait ContentProvider: Send + Sync {
     /// The content, or why it cannot be had. Looks at `cancel` while it waits.
     fn fetch(&self, hash: &Hash, cancel: &Cancel) -> Result<Body, String>;
+
+    /// Asks for content that will be fetched soon, once for each of these, without waiting for it.
+    fn expect(&self, _: &[Hash]) {}
 }
 
 /// No content but what travels with the job.

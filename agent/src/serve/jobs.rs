@@ -148,7 +148,7 @@ impl Shared {
     }
 
     fn work(self: &Arc<Self>, id: u64, job: Job, cancel: &Cancel) {
-        let provider = super::spool::ForJob { id, spools: Arc::clone(&self.spools) };
+        let provider = super::spool::ForJob::new(id, Arc::clone(&self.spools));
         let provider: Arc<dyn ContentProvider> = Arc::new(provider);
         match crate::module::run(job, provider, cancel) {
             Ok(result) => self.finish(id, result),

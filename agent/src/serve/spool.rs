@@ -39,7 +39,11 @@ enum Here {
 
 #[derive(Default)]
 struct Coming {
+    /// The job that it was asked for.
+    asked_by: u64,
     waiting: usize,
+    /// So many will come for it later.
+    promised: usize,
     memory: Vec<u8>,
     file: Option<(PathBuf, File)>,
     received: u64,
@@ -56,32 +60,75 @@ impl Spools {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn fetch(&self, job: u64, hash: &Hash, cancel: &Cancel) -> Result<Body, String> {
+    /// Waits for content; `promised` says that the job has asked for it before.
+    fn fetch(&self, job: u64, hash: &Hash, promised: bool, cancel: &Cancel) -> Result<Body, String> {
         let mut state = self.state();
-        if let Some(body) = state.here.get(hash).and_then(Here::body) {
-            return Ok(body);
-        }
-        let first = !state.coming.contains_key(hash);
-        state.coming.entry(*hash).or_default().waiting += 1;
-        if first {
-            drop(state);
-            self.replies.send(&Reply::NeedContent { id: job, hash: *hash });
-            state = self.state();
-        }
-        loop {
-            if cancel.is_cancelled() || state.stopped {
-                return Err("cancelled".into());
+        // what still comes is looked at first: a promise is kept there
+        let mut ask = match state.coming.get_mut(hash) {
+            Some(coming) => {
+                coming.waiting += 1;
+                coming.promised -= usize::from(promised);
+                false
             }
-            let Some(coming) = state.coming.get_mut(hash) else { return Err("it got lost".into()) };
-            if let Some(done) = coming.done.clone() {
-                coming.waiting -= 1;
-                if coming.waiting == 0 {
-                    state.coming.remove(hash);
+            None => {
+                if let Some(body) = state.here.get(hash).and_then(Here::body) {
+                    return Ok(body);
                 }
-                return done;
+                state.coming.insert(*hash, Coming { waiting: 1, ..Coming::asked_by(job) });
+                true
             }
-            let wait = self.arrived.wait_timeout(state, Duration::from_millis(200));
-            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+        };
+        loop {
+            if ask {
+                drop(state);
+                self.replies.send(&Reply::NeedContent { id: job, hash: *hash });
+                state = self.state();
+            }
+            ask = false;
+            let ended = cancel.is_cancelled() || state.stopped;
+            let Some(coming) = state.coming.get_mut(hash) else { return Err("it got lost".into()) };
+            let result = if ended { Some(Err("cancelled".into())) } else { coming.done.clone() };
+            match result {
+                // it was asked for in the name of another job, which may be over
+                Some(Err(_)) if !ended && coming.asked_by != job => {
+                    let (waiting, promised) = (coming.waiting, coming.promised);
+                    *coming = Coming { waiting, promised, ..Coming::asked_by(job) };
+                    ask = true;
+                }
+                Some(result) => {
+                    coming.waiting -= 1;
+                    state.forget(hash);
+                    return result;
+                }
+                None => {
+                    let wait = self.arrived.wait_timeout(state, Duration::from_millis(200));
+                    state = wait.unwrap_or_else(PoisonError::into_inner).0;
+                }
+            }
+        }
+    }
+
+    /// Asks for content that a job will fetch, as often as it stands here.
+    fn expect(&self, job: u64, hashes: &[Hash]) {
+        for hash in hashes {
+            let mut state = self.state();
+            let first = !state.coming.contains_key(hash);
+            state.coming.entry(*hash).or_insert_with(|| Coming::asked_by(job)).promised += 1;
+            drop(state);
+            if first {
+                self.replies.send(&Reply::NeedContent { id: job, hash: *hash });
+            }
+        }
+    }
+
+    /// A job is over that has not fetched all it asked for.
+    fn release(&self, promised: &HashMap<Hash, usize>) {
+        let mut state = self.state();
+        for (hash, times) in promised {
+            if let Some(coming) = state.coming.get_mut(hash) {
+                coming.promised -= times;
+                state.forget(hash);
+            }
         }
     }
 
@@ -97,6 +144,7 @@ impl Spools {
         }
         let done = coming.done.is_some();
         state.coming.insert(*hash, coming);
+        state.forget(hash);
         drop(state);
         if done {
             self.arrived.notify_all();
@@ -104,9 +152,12 @@ impl Spools {
     }
 
     pub(crate) fn refuse(&self, hash: &Hash, why: String) {
-        if let Some(coming) = self.state().coming.get_mut(hash) {
+        let mut state = self.state();
+        if let Some(coming) = state.coming.get_mut(hash) {
             coming.done = Some(Err(why));
+            state.forget(hash);
         }
+        drop(state);
         self.arrived.notify_all();
     }
 
@@ -122,7 +173,21 @@ impl Spools {
     }
 }
 
+impl Coming {
+    fn asked_by(job: u64) -> Self {
+        Coming { asked_by: job, ..Coming::default() }
+    }
+}
+
 impl State {
+    /// Lets go of what has come, or will not come, once nobody wants it. While pieces are under way it stays, or they would be
+    /// taken for those of somebody who asks anew.
+    fn forget(&mut self, hash: &Hash) {
+        if self.coming.get(hash).is_some_and(|it| it.done.is_some() && it.waiting == 0 && it.promised == 0) {
+            self.coming.remove(hash);
+        }
+    }
+
     fn store(&mut self, coming: &mut Coming, offset: u64, data: &[u8]) -> io::Result<()> {
         if offset != coming.received {
             return Err(io::Error::other("a piece is missing"));
@@ -187,12 +252,44 @@ impl Here {
 
 /// Content for one job.
 pub(crate) struct ForJob {
-    pub(crate) id: u64,
-    pub(crate) spools: Arc<Spools>,
+    id: u64,
+    spools: Arc<Spools>,
+    /// What it asked for ahead, and how often it will still fetch that.
+    promised: Mutex<HashMap<Hash, usize>>,
+}
+
+impl ForJob {
+    pub(crate) fn new(id: u64, spools: Arc<Spools>) -> Self {
+        ForJob { id, spools, promised: Mutex::default() }
+    }
+
+    fn promised(&self) -> MutexGuard<'_, HashMap<Hash, usize>> {
+        self.promised.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ContentProvider for ForJob {
     fn fetch(&self, hash: &Hash, cancel: &Cancel) -> Result<Body, String> {
-        self.spools.fetch(self.id, hash, cancel)
+        let promised = match self.promised().get_mut(hash) {
+            Some(times) if *times > 0 => {
+                *times -= 1;
+                true
+            }
+            _ => false,
+        };
+        self.spools.fetch(self.id, hash, promised, cancel)
+    }
+
+    fn expect(&self, hashes: &[Hash]) {
+        for hash in hashes {
+            *self.promised().entry(*hash).or_default() += 1;
+        }
+        self.spools.expect(self.id, hashes);
+    }
+}
+
+impl Drop for ForJob {
+    fn drop(&mut self) {
+        self.spools.release(&self.promised());
     }
 }

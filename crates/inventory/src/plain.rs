@@ -149,6 +149,7 @@ pub(crate) fn read(text: &str, file: FileId) -> Option<Tree> {
         text,
         at: 0,
         number: 0,
+        ahead: None,
         file,
         keys: HashMap::new(),
         seen_in: Vec::new(),
@@ -168,7 +169,11 @@ pub(crate) fn read(text: &str, file: FileId) -> Option<Tree> {
 
 /// Whether the text has no character that is a line break, blank or mistake for YAML beside LF and space.
 fn characters_are_plain(text: &str) -> bool {
-    if text.bytes().any(|b| (b < 0x20 && b != b'\n') || b == 0x7f) {
+    // in pieces, each without a way out, so that many bytes are looked at at a time
+    let odd = |piece: &[u8]| {
+        piece.iter().fold(false, |odd, byte| odd | ((*byte < 0x20) & (*byte != b'\n')) | (*byte == 0x7f))
+    };
+    if text.as_bytes().chunks(256).any(odd) {
         return false;
     }
     text.is_ascii()
@@ -197,6 +202,8 @@ struct Reader<'a> {
     at: usize,
     /// Lines before `at`.
     number: u32,
+    /// The next line, where somebody has looked already.
+    ahead: Option<Line<'a>>,
     file: FileId,
     /// Keys seen, to share their text, by number.
     keys: HashMap<&'a str, KnownKey<'a>>,
@@ -211,34 +218,50 @@ struct Reader<'a> {
 #[derive(Clone)]
 struct KnownKey<'a> {
     text: &'a str,
+    /// Without quotes.
+    plain: bool,
     number: usize,
     key: Key,
+}
+
+impl KnownKey<'_> {
+    /// Whether a line begins with this key and its colon.
+    fn begins(&self, line: &str) -> bool {
+        let rest =
+            line.strip_prefix(self.text).filter(|_| self.plain).and_then(|rest| rest.strip_prefix(':'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    }
 }
 
 impl<'a> Reader<'a> {
     /// The next line that is neither blank nor a comment.
     fn peek(&mut self) -> Option<Line<'a>> {
+        if self.ahead.is_some() {
+            return self.ahead;
+        }
         loop {
-            let rest = &self.text[self.at..];
+            let rest = &self.text.as_bytes()[self.at..];
             if rest.is_empty() {
                 return None;
             }
-            let end = rest.find('\n').unwrap_or(rest.len());
-            let indent = rest.bytes().take(end).take_while(|b| *b == b' ').count();
-            let text = &rest[indent..end];
+            let indent = rest.iter().take_while(|b| **b == b' ').count();
+            let end = indent + memchr::memchr(b'\n', &rest[indent..]).unwrap_or(rest.len() - indent);
             let next = (self.at + end + 1).min(self.text.len());
-            if text.is_empty() || text.starts_with('#') {
+            if indent == end || rest[indent] == b'#' {
                 self.at = next;
                 self.number += 1;
                 continue;
             }
-            return Some(Line { text, indent, number: self.number + 1, start: self.at, next });
+            let text = &self.text[self.at + indent..self.at + end];
+            self.ahead = Some(Line { text, indent, number: self.number + 1, start: self.at, next });
+            return self.ahead;
         }
     }
 
     fn skip(&mut self, line: &Line<'a>) {
         self.at = line.next;
         self.number = line.number;
+        self.ahead = None;
     }
 
     fn span(&self, line: &Line<'a>, offset: usize) -> Span {
@@ -271,10 +294,12 @@ impl<'a> Reader<'a> {
             if line.indent > indent {
                 return None;
             }
-            let (name, after) = key_of(line.text)?;
-            let known = match shape.get(keys.len()).filter(|known| known.text == name) {
-                Some(known) => known.clone(),
-                None => self.known_key(name),
+            let (known, after) = match shape.get(keys.len()).filter(|known| known.begins(line.text)) {
+                Some(known) => (known.clone(), known.text.len() + 1),
+                None => {
+                    let (name, after) = key_of(line.text)?;
+                    (KnownKey { plain: !line.text.starts_with(['"', '\'']), ..self.known_key(name) }, after)
+                }
             };
             let seen = std::mem::replace(&mut self.seen_in[known.number], mapping);
             if seen == mapping {
@@ -296,7 +321,12 @@ impl<'a> Reader<'a> {
 
     fn known_key(&mut self, text: &'a str) -> KnownKey<'a> {
         let number = self.keys.len();
-        let known = self.keys.entry(text).or_insert_with(|| KnownKey { text, number, key: Key::from(text) });
+        let known = self.keys.entry(text).or_insert_with(|| KnownKey {
+            text,
+            plain: true,
+            number,
+            key: Key::from(text),
+        });
         if known.number == number {
             self.seen_in.push(0);
         }
@@ -352,7 +382,7 @@ impl<'a> Reader<'a> {
         let is_item = |next: &Line<'_>| next.text == "-" || next.text.starts_with("- ");
         match next {
             Some(next) if next.indent >= line.indent && is_item(&next) => {
-                (self.at, self.number) = (at, number);
+                (self.at, self.number, self.ahead) = (at, number, None);
                 self.piece(line)
             }
             Some(next) if next.indent > line.indent => self.mapping(next.indent, depth + 1),

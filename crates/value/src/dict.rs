@@ -44,7 +44,9 @@ impl Key {
     /// A value as a key; nothing for what Python calls unhashable.
     pub fn of(value: &Value) -> Option<Key> {
         Some(match value {
-            Value::Str(text) => Key::from(text.as_str()),
+            Value::Str(text) => {
+                text.shared().map_or_else(|| Key::from(""), |shared| Key::Str(shared.clone()))
+            }
             Value::Int(number) => Key::Int(*number),
             Value::Bool(flag) => Key::Bool(*flag),
             Value::Float(number) => Key::Float(*number),

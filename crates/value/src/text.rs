@@ -132,6 +132,12 @@ impl From<String> for Str {
     }
 }
 
+impl From<Arc<str>> for Str {
+    fn from(text: Arc<str>) -> Self {
+        Str { text: (!text.is_empty()).then_some(text), span: Span::default(), marks: 0 }
+    }
+}
+
 impl PartialEq for Str {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()

@@ -54,6 +54,17 @@ pub(crate) fn documents(text: &str, file: FileId, options: ParseOptions) -> Resu
 
 /// Reads the one document of a text.
 pub(crate) fn single(text: &str, file: FileId, options: ParseOptions) -> Result<Document, YamlError> {
+    if options.trusted
+        && options.local_tags
+        && let Some(root) = crate::quick::read(text, file)
+    {
+        return Ok(Document { root, warnings: Vec::new() });
+    }
+    composed(text, file, options)
+}
+
+/// The same, always with libyaml.
+pub(crate) fn composed(text: &str, file: FileId, options: ParseOptions) -> Result<Document, YamlError> {
     let mut documents = Composer::new(text, file, options).stream(true)?;
     Ok(documents.pop().unwrap_or_else(|| {
         let span = Span::new(file, 1, 1);
@@ -521,7 +532,7 @@ impl<'a> Composer<'a> {
 
 impl Size {
     /// Counts a child; the caller adds its own level at the end.
-    fn add(&mut self, child: Size) {
+    pub(crate) fn add(&mut self, child: Size) {
         self.nodes = self.nodes.saturating_add(child.nodes);
         self.height = self.height.max(child.height);
     }

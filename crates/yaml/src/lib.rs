@@ -20,6 +20,7 @@ mod libyaml;
 mod locate;
 mod nearest;
 mod node;
+mod quick;
 mod scalar;
 mod timestamp;
 

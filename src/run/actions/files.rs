@@ -104,15 +104,24 @@ impl Stamp {
     }
 }
 
+/// How content is kept until a host wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    /// Small files in memory, so that they may travel with the job.
+    Memory,
+    /// On the disk: there are many, and most hosts have most of them.
+    Disk,
+}
+
 /// A file of the controller as content: the text of a vaulted one is decrypted unless `decrypt: false`.
 /// Several hosts share what was read for the first.
-fn content_of(call: &ActionCall<'_>, path: &Path) -> Result<(Hash, u64, BlobSource), Failure> {
+fn content_of(call: &ActionCall<'_>, path: &Path, keep: Keep) -> Result<(Hash, u64, BlobSource), Failure> {
     let stamp = Stamp::of(path);
     let all = || call.run.contents.0.lock().unwrap_or_else(PoisonError::into_inner);
     let known = all().get(path).filter(|known| Some(known.stamp) == stamp).cloned();
     if let Some(known) = known {
         let bytes = known.bytes.as_ref().and_then(Weak::upgrade);
-        let source = if known.size <= IN_MEMORY {
+        let source = if known.size <= IN_MEMORY && keep == Keep::Memory {
             bytes.map(BlobSource::Bytes)
         } else {
             Some(BlobSource::File(path.to_path_buf()))
@@ -128,6 +137,7 @@ fn content_of(call: &ActionCall<'_>, path: &Path) -> Result<(Hash, u64, BlobSour
         BlobSource::File(_) => None,
     };
     all().insert(path.to_path_buf(), Known { stamp, hash, size, bytes });
+    let source = if keep == Keep::Disk { BlobSource::File(path.to_path_buf()) } else { source };
     Ok((hash, size, source))
 }
 
@@ -191,7 +201,7 @@ pub(super) async fn copy(call: &ActionCall<'_>) -> ActionResult {
     if path.is_dir() {
         return copy_tree(call, args, &src, &path).await;
     }
-    let (hash, size, source) = content_of(call, &path)?;
+    let (hash, size, source) = content_of(call, &path, Keep::Memory)?;
     args.insert("_content", hex(&hash));
     args.insert("_size", size);
     args.insert("_original_basename", path.file_name().unwrap_or_default().to_string_lossy().into_owned());
@@ -280,7 +290,7 @@ fn tree(
             tree(call, &path, &name, follow, manifest, blobs, above)?;
             above.pop();
         } else {
-            let (hash, size, source) = content_of(call, &path)?;
+            let (hash, size, source) = content_of(call, &path, Keep::Disk)?;
             manifest.push(Value::from(dict! {
                 "path" => shown, "kind" => "file", "hash" => hex(&hash), "size" => size, "mode" => mode_of(&path),
             }));
@@ -483,7 +493,7 @@ pub(super) async fn unarchive(call: &ActionCall<'_>) -> ActionResult {
     }
     let path =
         render::find_file(call.scope, "files", &src).map_err(|searched| cannot_find(&src, &searched))?;
-    let (hash, size, source) = content_of(call, &path)?;
+    let (hash, size, source) = content_of(call, &path, Keep::Memory)?;
     args.insert("_content", hex(&hash));
     args.insert("_size", size);
     args.insert("_original_basename", path.file_name().unwrap_or_default().to_string_lossy().into_owned());
@@ -511,7 +521,7 @@ pub(super) async fn script(call: &ActionCall<'_>) -> ActionResult {
     };
     let path =
         render::find_file(call.scope, "files", name).map_err(|searched| cannot_find(name, &searched))?;
-    let (hash, size, source) = content_of(call, &path)?;
+    let (hash, size, source) = content_of(call, &path, Keep::Memory)?;
     let mut args = call.args.clone();
     for own in ["_raw_params", "cmd", "decrypt"] {
         args.remove(own);

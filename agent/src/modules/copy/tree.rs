@@ -3,7 +3,7 @@
 use super::single::{Place, Source, make_directories, put};
 use crate::args::Args;
 use crate::module::{Ctx, Failure, Outcome};
-use crate::protocol::hash_from_hex;
+use crate::protocol::{Hash, hash_from_hex};
 use crate::system::files::{self, Kind, Wanted};
 use crate::system::process::errno;
 use quorate_value::{Dict, Value};
@@ -23,7 +23,9 @@ pub(super) fn put_tree(args: &Args, ctx: &Ctx) -> Result<Outcome, Failure> {
         )));
     }
     let mut tree = Tree { root: &root, common, ctx, changed: false, only: None, files: 0 };
-    for entry in args.list("_manifest") {
+    let mut missing = Missing::new(args, &root, ctx);
+    for (number, entry) in args.list("_manifest").iter().enumerate() {
+        missing.ask(number, ctx);
         let entry = entry.as_dict().ok_or_else(|| Failure::new("a manifest entry is no mapping"))?;
         tree.put(entry)?;
     }
@@ -35,6 +37,88 @@ pub(super) fn put_tree(args: &Args, ctx: &Ctx) -> Result<Outcome, Failure> {
     }
     let source = args.str("_source").or(args.str("src"));
     Ok(Outcome::changed_if(changed).with("dest", format!("{root}/")).with("src", source).plain())
+}
+
+/// So many files, and so many bytes of them, are asked for before they are put in place.
+const FILES_AHEAD: usize = 512;
+const BYTES_AHEAD: u64 = 8 << 20;
+
+/// Content that the host does not have, asked for a little ahead, so that its way here is not waited for file by file.
+struct Missing {
+    /// Position in the manifest, hash, size.
+    wanted: std::collections::VecDeque<(usize, Hash, u64)>,
+    /// Where what was asked for and not yet put in place stands, and its size.
+    asked: std::collections::VecDeque<(usize, u64)>,
+    bytes: u64,
+}
+
+impl Missing {
+    fn new(args: &Args, root: &str, ctx: &Ctx) -> Self {
+        let mut missing = Missing { wanted: [].into(), asked: [].into(), bytes: 0 };
+        let force = args.bool("force");
+        for (number, entry) in args.list("_manifest").iter().enumerate() {
+            let Some(entry) = entry.as_dict() else { continue };
+            let text = |key: &str| entry.get(key).and_then(Value::as_str);
+            let (Some("file"), Some(path), Some(hash)) =
+                (text("kind"), text("path"), text("hash").and_then(hash_from_hex))
+            else {
+                continue;
+            };
+            let size = entry.get("size").and_then(Value::as_int).map_or(0, |size| size as u64);
+            // as often as it will be read: to show the difference, and to write it
+            let times = usize::from(!ctx.check) + usize::from(ctx.diff && size <= super::diff::LARGEST);
+            let dest = format!("{root}/{path}");
+            let kept = !force && std::fs::symlink_metadata(&dest).is_ok();
+            if times > 0 && !kept && !stands(&dest, &hash, size) {
+                missing.wanted.extend(std::iter::repeat_n((number, hash, size), times));
+            }
+        }
+        missing
+    }
+
+    /// Asks for as much as fits, with everything in front of `number` in place.
+    fn ask(&mut self, number: usize, ctx: &Ctx) {
+        while let Some((_, size)) = self.asked.front().copied().filter(|(at, _)| *at < number) {
+            self.asked.pop_front();
+            self.bytes -= size;
+        }
+        let mut hashes = Vec::new();
+        while let Some((at, hash, size)) = self.wanted.front().copied() {
+            let full = self.asked.len() >= FILES_AHEAD || self.bytes + size > BYTES_AHEAD;
+            if full && !self.asked.is_empty() {
+                break;
+            }
+            self.wanted.pop_front();
+            // what has been passed already was fetched by whoever needed it
+            if at >= number {
+                self.asked.push_back((at, size));
+                self.bytes += size;
+                hashes.push(hash);
+            }
+        }
+        if !hashes.is_empty() {
+            ctx.expect(&hashes);
+        }
+    }
+}
+
+/// Whether a file stands there with this content.
+fn stands(path: &str, hash: &Hash, size: u64) -> bool {
+    use sha2::Digest as _;
+    let Ok(meta) = std::fs::metadata(path) else { return false };
+    if !meta.is_file() || meta.len() != size {
+        return false;
+    }
+    let Ok(mut file) = std::fs::File::open(path) else { return false };
+    let mut digest = sha2::Sha256::new();
+    let mut buffer = vec![0u8; 64 * 1024];
+    loop {
+        match std::io::Read::read(&mut file, &mut buffer) {
+            Ok(0) => return <Hash>::from(digest.finalize()) == *hash,
+            Ok(n) => digest.update(&buffer[..n]),
+            Err(_) => return false,
+        }
+    }
 }
 
 struct Tree<'a> {
