@@ -20,7 +20,8 @@ pub(crate) fn in_large_pages() {
         libc::mallopt(libc::M_TOP_PAD, STRETCH as libc::c_int);
         libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * STRETCH as libc::c_int);
         // more than the heap has now, so that it grows
-        let piece = libc::malloc(1 << 20);
+        // (looked at, or the compiler takes it for unused and leaves it out)
+        let piece = std::hint::black_box(libc::malloc(1 << 20));
         let end = libc::sbrk(0) as usize;
         if !piece.is_null() && end > STRETCH {
             let start = (end - STRETCH).next_multiple_of(LARGE_PAGE);

@@ -1,12 +1,15 @@
 //! `quorate graph`: the DAG of a playbook, with the reason on each edge. Reads files only; connects to nobody.
 
 use super::common::{self, Cannot, Shape};
-use crate::plan::TagFilter;
+use crate::journal::Past;
+use crate::plan::critical::{self, Link};
 use crate::plan::draw::{self, Picture};
+use crate::plan::{PlayGraph, Point, TagFilter};
 use crate::report::display;
 use crate::run::{Playbook, Runner};
 use crate::vars::{PlayVars, TaskScope};
 use clap::Parser;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -75,6 +78,7 @@ fn graph(args: &Args) -> Result<(), Cannot> {
     let [Playbook { plays, .. }] = books;
     let filter = TagFilter::new(&args.tags, &args.skip_tags);
     let runner = Runner::new(common::start(&ground), filter, ground.limit.clone(), None);
+    let past = crate::journal::last_of(&path);
     let mut pictures = Vec::new();
     for play in &plays {
         let vars = Arc::new(PlayVars::new(play));
@@ -84,7 +88,9 @@ fn graph(args: &Args) -> Result<(), Cannot> {
         let graph = runner.graph(play, &vars, &hosts).map_err(cannot)?;
         let title =
             play.name.as_ref().map_or_else(|| quorate_value::str_of(&play.hosts), |n| n.as_str().to_owned());
-        pictures.push(Picture { title, hosts: hosts.iter().map(ToString::to_string).collect(), graph });
+        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+        let critical = past.as_ref().and_then(|past| critical(past, &graph, &hosts));
+        pictures.push(Picture { title, hosts, graph, critical });
     }
     let drawn = match args.format {
         Format::Text => draw::text(&pictures),
@@ -98,6 +104,56 @@ fn graph(args: &Args) -> Result<(), Cannot> {
             .map_err(|e| Cannot::start(format!("cannot write {}: {e}", path.display())))?,
     }
     Ok(())
+}
+
+/// What would decide how long a play takes, by the timings of a run of the past; nothing where it says nothing of it.
+fn critical(past: &Past, graph: &PlayGraph, hosts: &[String]) -> Option<(String, Vec<Link>)> {
+    // a step that stands in a file read while running counts for the one that reads it, handlers for where they run
+    let mut at: HashMap<String, usize> = HashMap::new();
+    for (id, point) in graph.points() {
+        if let Point::Step(step) = point {
+            at.entry(crate::journal::place(step)).or_insert(id);
+        }
+    }
+    let order: HashMap<usize, usize> =
+        graph.points().enumerate().map(|(number, (id, _))| (id, number)).collect();
+    let points: Vec<(usize, &Point)> = graph.points().collect();
+    let mut took: HashMap<(usize, &str), u64> = HashMap::new();
+    let mut now: HashMap<&str, usize> = HashMap::new();
+    let mut known: HashMap<usize, (u64, u64)> = HashMap::new();
+    for entry in past.entries.iter().filter(|entry| !entry.stood) {
+        let point = match at.get(&entry.key.place).filter(|_| !entry.key.handler) {
+            Some(point) => {
+                now.insert(&entry.host, *point);
+                *point
+            }
+            None => {
+                let Some(last) = now.get(entry.host.as_str()).copied() else { continue };
+                let behind = order.get(&last).map_or(0, |number| number + 1);
+                let flush = |(_, point): &&(usize, &Point)| matches!(point, Point::Handlers);
+                match points[behind..].iter().find(flush).filter(|_| entry.key.handler) {
+                    Some((flush, _)) => *flush,
+                    None => last,
+                }
+            }
+        };
+        let lasted = entry.to.saturating_sub(entry.from);
+        *took.entry((point, &entry.host)).or_default() += lasted;
+        let all = known.entry(point).or_default();
+        *all = (all.0 + lasted, all.1 + 1);
+    }
+    if took.is_empty() {
+        return None;
+    }
+    let seen: HashSet<&str> = past.entries.iter().map(|entry| entry.host.as_str()).collect();
+    let expected = critical::expected(graph, hosts, &|id, _, host| {
+        took.get(&(id, host)).copied().or_else(|| {
+            // a host that was not there: as the others on average
+            let (sum, count) = known.get(&id).filter(|_| !seen.contains(host))?;
+            Some(sum / count.max(&1))
+        })
+    });
+    Some((past.id.clone(), expected))
 }
 
 /// Lays a drawing out.

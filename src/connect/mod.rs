@@ -18,7 +18,7 @@ use quorate_value::Str;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore};
 
 /// What kind of connection.
@@ -137,12 +137,17 @@ pub fn shown_command(becoming: Option<&Become>, module: &str) -> String {
 
 type Slot<T> = Arc<OnceCell<Result<T, ConnectError>>>;
 
+/// If no connection gets further for so long, all wait for the network rather than for the controller.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// All connections of a run.
 pub struct Pool {
     sessions: Mutex<HashMap<Target, Slot<Arc<openssh::Session>>>>,
     links: Mutex<HashMap<(Target, Option<Become>), Slot<Arc<Link>>>>,
-    /// Handshakes cost the controller's CPU: so many at once, no more.
+    /// Handshakes cost the controller's CPU: so many at once, as long as they do not wait for the network.
     handshakes: Semaphore,
+    /// When one of them last ended.
+    came_further: Mutex<Instant>,
     control_dir: PathBuf,
     /// Seconds that masters live after the run.
     persist: u64,
@@ -156,6 +161,7 @@ impl Pool {
             sessions: Mutex::default(),
             links: Mutex::default(),
             handshakes: Semaphore::new(cores * 8),
+            came_further: Mutex::new(Instant::now()),
             control_dir,
             persist,
         }
@@ -168,11 +174,32 @@ impl Pool {
     async fn session(&self, target: &Target) -> Result<Arc<openssh::Session>, ConnectError> {
         let slot = Self::slot(&self.sessions, target.clone());
         slot.get_or_init(|| async {
-            let _permit = self.handshakes.acquire().await.expect("never closed");
-            ssh::open(target, &self.control_dir, self.persist).await.map(Arc::new)
+            self.in_turn(ssh::open(target, &self.control_dir, self.persist)).await.map(Arc::new)
         })
         .await
         .clone()
+    }
+
+    /// Connects when it is its turn. Where nobody has come further for a while, those whose turn it is wait for their hosts
+    /// and not for this machine: others go on meanwhile, so hosts that do not answer cost one timeout together.
+    async fn in_turn<T>(&self, work: impl Future<Output = T>) -> T {
+        let permit = self.handshakes.acquire().await.expect("never closed");
+        let mut work = std::pin::pin!(work);
+        let came_further = || self.came_further.lock().expect("no panic while connecting");
+        loop {
+            tokio::select! {
+                done = &mut work => {
+                    *came_further() = Instant::now();
+                    return done;
+                }
+                () = tokio::time::sleep(PATIENCE) => {}
+            }
+            if came_further().elapsed() >= PATIENCE {
+                break;
+            }
+        }
+        drop(permit);
+        work.await
     }
 
     /// The helper on a host as a user; started on first use.
@@ -236,8 +263,11 @@ impl Pool {
             }
             (Kind::Ssh, _) => {
                 let session = self.session(target).await?;
-                let channel = ssh::channel(session, &bootstrap::command(becoming)).await?;
-                bootstrap::run(channel, becoming, target).await?
+                self.in_turn(async {
+                    let channel = ssh::channel(session, &bootstrap::command(becoming)).await?;
+                    bootstrap::run(channel, becoming, target).await
+                })
+                .await?
             }
         };
         Ok(Arc::new(link))
@@ -330,4 +360,27 @@ pub struct RawOutput {
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn hosts_that_do_not_answer_hold_up_nobody() {
+        let pool = Arc::new(Pool::new(PathBuf::from("unused"), 0));
+        let silent: Vec<_> = (0..pool.handshakes.available_permits())
+            .map(|_| {
+                let pool = pool.clone();
+                tokio::spawn(async move { pool.in_turn(std::future::pending::<()>()).await })
+            })
+            .collect();
+        while pool.handshakes.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let answer = tokio::time::timeout(Duration::from_secs(60), pool.in_turn(async { 7 })).await;
+        assert_eq!(answer, Ok(7));
+        assert!(silent.iter().all(|task| !task.is_finished()));
+        silent.iter().for_each(|task| task.abort());
+    }
 }

@@ -28,6 +28,8 @@ use store::{Name, Store};
 
 /// So many runs are followed that went on with each other.
 const LONGEST_CHAIN: usize = 100;
+/// So many of the newest runs are looked at for one of a playbook.
+const LOOKED_AT: usize = 50;
 /// A result larger than this is not kept: its task runs again.
 const LARGEST: usize = 1 << 20;
 
@@ -567,6 +569,20 @@ pub fn runs() -> std::io::Result<Vec<Past>> {
         }
     }
     Ok(out)
+}
+
+/// The newest run of a playbook that came to its end.
+pub fn last_of(playbook: &std::path::Path) -> Option<Past> {
+    let full = |path: PathBuf| path.canonicalize().unwrap_or(path);
+    let wanted = full(playbook.to_path_buf());
+    let store = Store::open(&Store::usual(), false).ok()?;
+    store.list().ok()?.iter().rev().take(LOOKED_AT).find_map(|name| {
+        let (bytes, going) = store.read(name).ok()?;
+        let past = Past::read(name, &bytes, going)?;
+        let dir = PathBuf::from(&past.asked.dir);
+        let this = past.asked.playbooks.iter().any(|playbook| full(dir.join(playbook)) == wanted);
+        (this && past.end == End::Status(0)).then_some(past)
+    })
 }
 
 /// The run that people call so: its name, the beginning of it, or `last`.

@@ -2,7 +2,9 @@
 //!
 //! In: graphs with a title each. Out: text. Nothing here is read by the engine.
 
+use super::critical::Link;
 use super::graph::{PlayGraph, Point, Why};
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 /// A graph with what stands above it.
@@ -14,6 +16,63 @@ pub struct Picture {
     pub hosts: Vec<String>,
     /// Its graph.
     pub graph: PlayGraph,
+    /// What decides how long it takes, and whose timings say so; nothing where it has not run yet.
+    pub critical: Option<(String, Vec<Link>)>,
+}
+
+impl Picture {
+    /// The points of the critical path, where it is known.
+    fn on_path(&self) -> HashSet<usize> {
+        self.critical
+            .iter()
+            .flat_map(|(_, links)| links)
+            .filter(|link| link.took > 0)
+            .map(|link| link.point)
+            .collect()
+    }
+}
+
+/// Links of the critical path that are named; the others are counted.
+const LINKS: usize = 12;
+
+/// The critical path in words.
+fn critical(out: &mut String, picture: &Picture, numbers: &HashMap<usize, usize>) {
+    let points: HashMap<usize, &Point> = picture.graph.points().collect();
+    let Some((run, links)) = &picture.critical else {
+        // without timings every step counts the same, and a host goes through them all
+        let rescues = |id: usize| picture.graph.before(id).iter().any(|(_, why)| **why == Why::Rescues);
+        let steps = points.keys().filter(|id| !rescues(**id)).count();
+        let _ = writeln!(
+            out,
+            "     critical path: {steps} steps one behind the other; how long they take is known once they have run"
+        );
+        return;
+    };
+    let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1000.0);
+    let _ = writeln!(
+        out,
+        "     critical path: {}, as long as these steps took in run {run}:",
+        seconds(links.iter().map(|link| link.took).sum())
+    );
+    // the longest, in the order they run
+    let mut longest: Vec<usize> = (0..links.len()).filter(|at| links[*at].took > 0).collect();
+    longest.sort_by_key(|at| std::cmp::Reverse(links[*at].took));
+    let shown = &mut longest[..LINKS.min(links.len()).min(links.iter().filter(|link| link.took > 0).count())];
+    shown.sort_unstable();
+    for at in shown.iter() {
+        let link = &links[*at];
+        let _ = writeln!(
+            out,
+            "{:>9} {} · {}  {}",
+            numbers.get(&link.point).copied().unwrap_or_default(),
+            points.get(&link.point).map(|point| label(point)).unwrap_or_default(),
+            link.host,
+            seconds(link.took)
+        );
+    }
+    if links.len() > shown.len() {
+        let _ = writeln!(out, "          and {} shorter ones", links.len() - shown.len());
+    }
 }
 
 fn label(point: &Point) -> String {
@@ -49,7 +108,7 @@ pub fn text(pictures: &[Picture]) -> String {
         let _ = writeln!(out, "{} · {hosts}", picture.title);
         let steps = picture.graph.points().count();
         let mut waits = 0;
-        let numbers: std::collections::HashMap<usize, usize> =
+        let numbers: HashMap<usize, usize> =
             picture.graph.points().enumerate().map(|(number, (id, _))| (id, number + 1)).collect();
         for (id, point) in picture.graph.points() {
             let before = picture.graph.before(id);
@@ -82,6 +141,9 @@ pub fn text(pictures: &[Picture]) -> String {
             out,
             "     {steps} steps, {waits} waits for all hosts; between them each host goes on alone"
         );
+        if steps > 0 && !picture.hosts.is_empty() {
+            critical(&mut out, picture, &numbers);
+        }
     }
     out
 }
@@ -95,10 +157,12 @@ pub fn dot(pictures: &[Picture]) -> String {
     let mut out =
         String::from("digraph playbook {\n  rankdir=TB;\n  node [shape=box, fontname=\"sans-serif\"];\n");
     for (number, picture) in pictures.iter().enumerate() {
+        let path = picture.on_path();
         let _ = writeln!(out, "  subgraph cluster_{number} {{\n    label=\"{}\";", quoted(&picture.title));
         for (id, point) in picture.graph.points() {
             let shape = if matches!(point, Point::Handlers) { ", style=rounded" } else { "" };
-            let _ = writeln!(out, "    p{number}n{id} [label=\"{}\"{shape}];", quoted(&label(point)));
+            let weight = if path.contains(&id) { ", color=red, penwidth=2" } else { "" };
+            let _ = writeln!(out, "    p{number}n{id} [label=\"{}\"{shape}{weight}];", quoted(&label(point)));
         }
         out.push_str("  }\n");
         for (from, to, why) in sorted(&picture.graph) {
@@ -136,6 +200,10 @@ pub fn mermaid(pictures: &[Picture]) -> String {
             let _ = writeln!(out, "    p{number}n{id}{open}\"{}\"{close}", escape(&label(point)));
         }
         out.push_str("  end\n");
+        let path = picture.on_path();
+        for (id, _) in picture.graph.points().filter(|(id, _)| path.contains(id)) {
+            let _ = writeln!(out, "  style p{number}n{id} stroke:#c00,stroke-width:3px");
+        }
         for (from, to, why) in sorted(&picture.graph) {
             let arrow = match why {
                 Why::Gate(_) => "==>",
@@ -179,7 +247,7 @@ mod tests {
         };
         let program = vec![step("Say \"hi\"", Some("said"), ""), step("Go <on>", None, "{{ said.rc }}")];
         let graph = PlayGraph::new(&program, &[None, Some(Gate::World)]).explain(&[]);
-        Picture { title: "etcd".into(), hosts: vec!["a".into(), "b".into()], graph }
+        Picture { title: "etcd".into(), hosts: vec!["a".into(), "b".into()], graph, critical: None }
     }
 
     #[test]
@@ -187,7 +255,7 @@ mod tests {
         let all = [picture()];
         assert_eq!(
             text(&all),
-            "etcd · a b\n   1 Say \"hi\"  [command]\n   ══ all hosts wait here: the step can be seen from other hosts\n   2 Go <on>  [command]  ← reads `said` of 1\n     2 steps, 1 waits for all hosts; between them each host goes on alone\n"
+            "etcd · a b\n   1 Say \"hi\"  [command]\n   ══ all hosts wait here: the step can be seen from other hosts\n   2 Go <on>  [command]  ← reads `said` of 1\n     2 steps, 1 waits for all hosts; between them each host goes on alone\n     critical path: 2 steps one behind the other; how long they take is known once they have run\n"
         );
         let dot = dot(&all);
         assert!(dot.contains("p0n0 [label=\"Say \\\"hi\\\"\"]"), "{dot}");
@@ -198,5 +266,28 @@ mod tests {
             mermaid.contains("p0n0 ==>|\"all hosts: the step can be seen from other hosts\"| p0n1"),
             "{mermaid}"
         );
+    }
+
+    #[test]
+    fn the_critical_path_is_drawn() {
+        let mut picture = picture();
+        // `a` is slow in the first step, `b` in the second, and a gate stands between them
+        let took = |id: usize, _: &Point, host: &str| {
+            Some(match (id, host) {
+                (0, "a") => 2000,
+                (1, "b") => 3000,
+                _ => 10,
+            })
+        };
+        let links = crate::plan::critical::expected(&picture.graph, &picture.hosts, &took);
+        picture.critical = Some(("7f3a".into(), links));
+        let all = [picture];
+        let text = text(&all);
+        assert!(
+            text.ends_with("     critical path: 5.0 s, as long as these steps took in run 7f3a:\n        1 Say \"hi\" · a  2.0 s\n        2 Go <on> · b  3.0 s\n"),
+            "{text}"
+        );
+        assert!(dot(&all).contains("p0n1 [label=\"Go <on>\", color=red, penwidth=2];"), "{}", dot(&all));
+        assert!(mermaid(&all).contains("style p0n0 stroke:#c00"), "{}", mermaid(&all));
     }
 }

@@ -234,6 +234,61 @@ t('debug shapes', '- debug:\n- debug: msg=[1,2]\n- debug: {msg: [1, a]}\n- debug
 t('arguments that do not fit', '- ping: nope=1\n  ignore_errors: true\n- debug: {nope: 1}\n  ignore_errors: true\n- file: {path: /tmp, state: nope}\n  ignore_errors: true\n- stat:\n  ignore_errors: true\n- wait_for: {port: abc}\n  ignore_errors: true\n- file: {path: /nonexistent/x, state: touch}\n  ignore_errors: true\n- pause: {seconds: 1, minutes: 1}\n  ignore_errors: true')
 
 
+t = family('trees')
+SOURCE = '''
+- shell: |
+    umask 022
+    mkdir -p files/t/sub/deep files/t/empty
+    printf one > files/t/a; printf two > files/t/sub/b; printf two > files/t/sub/deep/c
+    chmod 600 files/t/a; chmod 755 files/t/sub/b; chmod 700 files/t/sub/deep
+    ln -sfn a files/t/l; ln -sfn sub files/t/dl; ln -sfn nowhere files/t/broken
+  args: {chdir: "{{ playbook_dir }}"}
+  check_mode: false
+  changed_when: false
+'''
+SHOWN = '''
+- shell: 'cd out && find . -printf "%P %y %m %l\\n" | sort; find . -type f | sort | xargs -r tail -n +1'
+  args: {chdir: "{{ playbook_dir }}"}
+  register: r
+  check_mode: false
+  changed_when: false
+- debug: var=r.stdout_lines
+'''
+for title, args, before in [
+        ('without a slash', 'src: t, dest: "{{ playbook_dir }}/out/"', ''),
+        ('with a slash', 'src: t/, dest: "{{ playbook_dir }}/out"', ''),
+        ('modes', 'src: t/, dest: "{{ playbook_dir }}/out", mode: "0640", directory_mode: "0711"', ''),
+        ('mode preserve', 'src: t/, dest: "{{ playbook_dir }}/out/", mode: preserve', ''),
+        ('directory_mode', 'src: t, dest: "{{ playbook_dir }}/out/", directory_mode: "0750"', ''),
+        ('links as links', 'src: t/, dest: "{{ playbook_dir }}/out/", local_follow: false', ''),
+        ('not forced', 'src: t/, dest: "{{ playbook_dir }}/out/", force: false', 'mkdir -p out/sub; printf mine > out/a; printf mine > out/sub/b'),
+        ('what stands is a link', 'src: t/, dest: "{{ playbook_dir }}/out/"', 'mkdir -p out; printf x > elsewhere; ln -sfn ../elsewhere out/a'),
+        ('what stands is a directory', 'src: t/, dest: "{{ playbook_dir }}/out/"', 'mkdir -p out/a'),
+        ('from the host', 'src: "{{ playbook_dir }}/files/t", dest: "{{ playbook_dir }}/out/", remote_src: true', 'mkdir -p out'),
+        ('from the host with a slash', 'src: "{{ playbook_dir }}/files/t/", dest: "{{ playbook_dir }}/out/", remote_src: true, directory_mode: "0711"', 'mkdir -p out'),
+        ('backups', 'src: t/, dest: "{{ playbook_dir }}/out/", backup: true', 'mkdir -p out; printf one > out/a'),
+]:
+    first = f'- shell: {before}\n  args: {{chdir: "{{{{ playbook_dir }}}}"}}\n  changed_when: false\n' if before else ''
+    task = f'- copy: {{{args}}}\n  register: c\n  ignore_errors: true\n- debug: msg="{{{{ c.changed }}}} {{{{ c.dest | default("-") | basename }}}}"\n'
+    t(title, SOURCE + first + task + task + SHOWN)
+t('only what changed', SOURCE + '''
+- copy: {src: t/, dest: "{{ playbook_dir }}/out/"}
+- shell: printf three > files/t/sub/b; rm out/sub/deep/c; chmod 600 out/a
+  args: {chdir: "{{ playbook_dir }}"}
+  changed_when: false
+- copy: {src: t/, dest: "{{ playbook_dir }}/out/"}
+- copy: {src: t/, dest: "{{ playbook_dir }}/out/"}
+''' + SHOWN)
+t('looked at only', SOURCE + '''
+- shell: mkdir -p out/sub; printf old > out/sub/b
+  args: {chdir: "{{ playbook_dir }}"}
+  check_mode: false
+  changed_when: false
+- copy: {src: t/, dest: "{{ playbook_dir }}/out/"}
+- copy: {src: t/sub/, dest: "{{ playbook_dir }}/out/sub"}
+''' + SHOWN, args='--check')
+
+
 def main():
     HERE.mkdir(exist_ok=True)
     total = 0

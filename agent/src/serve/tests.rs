@@ -135,3 +135,80 @@ fn tunnels_carry_bytes_both_ways() {
     echo.join().unwrap();
     helper.end();
 }
+
+fn tree(root: &std::path::Path, files: &[(&str, &str)]) -> Dict {
+    let manifest: Vec<Value> = files
+        .iter()
+        .map(|(path, text)| {
+            let hash = crate::protocol::hex(&crate::system::files::sha256(text.as_bytes()));
+            Value::from(dict! {"path" => *path, "kind" => "file", "hash" => hash, "size" => text.len()})
+        })
+        .collect();
+    dict! {"dest" => root.to_string_lossy().into_owned(), "_manifest" => Value::list(manifest), "_source" => "t/"}
+}
+
+fn content(text: &str) -> Request {
+    let hash = crate::system::files::sha256(text.as_bytes());
+    Request::Content { hash, offset: 0, data: text.as_bytes().to_vec(), last: true }
+}
+
+/// Everything that is missing is asked for before anything comes: one round trip for many files, and none where all is there.
+#[test]
+fn a_tree_asks_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("t");
+    let mut helper = Helper::start();
+    std::fs::create_dir(&root).unwrap();
+    std::fs::write(root.join("here"), "here").unwrap();
+    let files = [("a", "one"), ("b", "two"), ("c", "one"), ("here", "here")];
+    helper.run(1, "copy", tree(&root, &files), None);
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let Reply::NeedContent { id: 1, hash } = helper.next() else { panic!("not asked for") };
+        asked.push(hash);
+    }
+    assert_eq!(asked, ["one", "two"].map(|text| crate::system::files::sha256(text.as_bytes())));
+    // in any order
+    helper.send(&content("two"));
+    helper.send(&content("one"));
+    let (_, result) = helper.done();
+    assert_eq!(result.get("changed"), Some(&Value::Bool(true)), "{result:?}");
+    for (path, text) in files {
+        assert_eq!(std::fs::read_to_string(root.join(path)).unwrap(), text);
+    }
+    helper.run(2, "copy", tree(&root, &files), None);
+    let (_, result) = helper.done();
+    assert_eq!(result.get("changed"), Some(&Value::Bool(false)), "{result:?}");
+    // of a tree in which one file has changed, that one crosses the wire
+    helper.run(3, "copy", tree(&root, &[("a", "one"), ("b", "three"), ("c", "one")]), None);
+    let Reply::NeedContent { id: 3, .. } = helper.next() else { panic!("not asked for") };
+    helper.send(&content("three"));
+    assert_eq!(helper.done().1.get("changed"), Some(&Value::Bool(true)));
+    helper.end();
+}
+
+/// What a job asked for and never fetched does not stand in the way of the next one.
+#[test]
+fn a_tree_that_fails_lets_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let (root, other) = (dir.path().join("t"), dir.path().join("u"));
+    std::fs::create_dir_all(root.join("a")).unwrap();
+    let mut helper = Helper::start();
+    helper.run(1, "copy", tree(&root, &[("a", "one"), ("b", "two")]), None);
+    for _ in 0..2 {
+        assert!(matches!(helper.next(), Reply::NeedContent { id: 1, .. }));
+    }
+    // a directory stands where the first one would go, so it fails, and the second is never fetched
+    helper.send(&content("one"));
+    let (_, result) = helper.done();
+    assert_eq!(result.get("failed"), Some(&Value::Bool(true)), "{result:?}");
+    // the controller has nothing any more for a job that is over
+    let two = crate::system::files::sha256(b"two");
+    helper.run(2, "copy", tree(&other, &[("b", "two")]), None);
+    helper.send(&Request::NoContent { hash: two, why: "the controller has no such content".into() });
+    assert!(matches!(helper.next(), Reply::NeedContent { id: 2, .. }));
+    helper.send(&content("two"));
+    let (_, result) = helper.done();
+    assert_eq!(result.get("changed"), Some(&Value::Bool(true)), "{result:?}");
+    helper.end();
+}

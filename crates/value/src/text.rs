@@ -49,10 +49,13 @@ impl Str {
 
     /// Whether it is trusted and holds something that looks like Jinja.
     pub fn is_template(&self) -> bool {
-        self.is_trusted() && {
-            let text = self.as_str();
-            text.contains("{{") || text.contains("{%") || text.contains("{#")
-        }
+        // asked of nearly every text that is read: one look over it
+        self.is_trusted()
+            && self
+                .as_str()
+                .as_bytes()
+                .windows(2)
+                .any(|pair| pair[0] == b'{' && matches!(pair[1], b'{' | b'%' | b'#'))
     }
 
     /// Whether it is markup already, so that escaping leaves it alone (Jinja's `Markup`; only templates see it).
