@@ -192,13 +192,13 @@ fn a_tree_asks_ahead() {
 fn a_tree_that_fails_lets_go() {
     let dir = tempfile::tempdir().unwrap();
     let (root, other) = (dir.path().join("t"), dir.path().join("u"));
-    std::fs::create_dir_all(root.join("a")).unwrap();
+    std::fs::create_dir_all(root.join("a/a")).unwrap();
     let mut helper = Helper::start();
     helper.run(1, "copy", tree(&root, &[("a", "one"), ("b", "two")]), None);
     for _ in 0..2 {
         assert!(matches!(helper.next(), Reply::NeedContent { id: 1, .. }));
     }
-    // a directory stands where the first one would go, so it fails, and the second is never fetched
+    // a directory stands wherever the first one could go, so it fails, and the second is never fetched
     helper.send(&content("one"));
     let (_, result) = helper.done();
     assert_eq!(result.get("failed"), Some(&Value::Bool(true)), "{result:?}");

@@ -170,9 +170,8 @@ pub(crate) fn read(text: &str, file: FileId) -> Option<Tree> {
 /// Whether the text has no character that is a line break, blank or mistake for YAML beside LF and space.
 fn characters_are_plain(text: &str) -> bool {
     // in pieces, each without a way out, so that many bytes are looked at at a time
-    let odd = |piece: &[u8]| {
-        piece.iter().fold(false, |odd, byte| odd | ((*byte < 0x20) & (*byte != b'\n')) | (*byte == 0x7f))
-    };
+    let odd = |byte: &u8| u8::from((*byte < 0x20 && *byte != b'\n') || *byte == 0x7f);
+    let odd = |piece: &[u8]| piece.iter().fold(0, |any, byte| any | odd(byte)) != 0;
     if text.as_bytes().chunks(256).any(odd) {
         return false;
     }

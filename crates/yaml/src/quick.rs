@@ -60,9 +60,8 @@ pub(crate) fn read(text: &str, file: FileId) -> Option<Node> {
 /// Whether the text has no character that is a line break, blank or mistake for YAML beside LF and space.
 fn characters_are_plain(text: &str) -> bool {
     // in pieces, each without a way out, so that many bytes are looked at at a time
-    let odd = |piece: &[u8]| {
-        piece.iter().fold(false, |odd, byte| odd | ((*byte < 0x20) & (*byte != b'\n')) | (*byte == 0x7f))
-    };
+    let odd = |byte: &u8| u8::from((*byte < 0x20 && *byte != b'\n') || *byte == 0x7f);
+    let odd = |piece: &[u8]| piece.iter().fold(0, |any, byte| any | odd(byte)) != 0;
     if text.as_bytes().chunks(256).any(odd) {
         return false;
     }
@@ -477,14 +476,10 @@ impl<'a> Reader<'a> {
             out.extend(std::iter::repeat_n('\n', breaks));
             breaks = 0;
             leading_blank = trailing_blank;
-            let length = memchr(b'\n', &bytes[from..]);
-            let to = length.map_or(bytes.len(), |length| from + length);
+            // nothing where the text ends in the middle of this line
+            let to = from + memchr(b'\n', &bytes[from..])?;
             out.push_str(&self.text[from..to]);
-            leading_break = length.is_some();
-            if length.is_none() {
-                // the text ends in the middle of this line
-                return None;
-            }
+            leading_break = true;
             at = to + 1;
             number += 1;
             (column, end) = scan(&mut at, &mut number, &mut indent, &mut breaks);
@@ -679,7 +674,7 @@ struct Flow<'r, 'a> {
     at: usize,
 }
 
-impl<'a> Flow<'_, 'a> {
+impl Flow<'_, '_> {
     fn blanks(&mut self) -> Option<u8> {
         while self.bytes.get(self.at) == Some(&b' ') {
             self.at += 1;

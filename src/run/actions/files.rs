@@ -291,9 +291,11 @@ fn tree(
             above.pop();
         } else {
             let (hash, size, source) = content_of(call, &path, Keep::Disk)?;
-            manifest.push(Value::from(dict! {
-                "path" => shown, "kind" => "file", "hash" => hex(&hash), "size" => size, "mode" => mode_of(&path),
-            }));
+            let mut entry = dict! {"path" => shown, "kind" => "file", "hash" => hex(&hash), "size" => size};
+            if call.args.get("mode").and_then(Value::as_str) == Some("preserve") {
+                entry.insert("mode", mode_of(&path));
+            }
+            manifest.push(Value::from(entry));
             blobs.push(Blob { hash, source });
         }
     }

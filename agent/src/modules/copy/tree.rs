@@ -67,7 +67,7 @@ impl Missing {
             let size = entry.get("size").and_then(Value::as_int).map_or(0, |size| size as u64);
             // as often as it will be read: to show the difference, and to write it
             let times = usize::from(!ctx.check) + usize::from(ctx.diff && size <= super::diff::LARGEST);
-            let dest = format!("{root}/{path}");
+            let dest = file_at(format!("{root}/{path}"));
             let kept = !force && std::fs::symlink_metadata(&dest).is_ok();
             if times > 0 && !kept && !stands(&dest, &hash, size) {
                 missing.wanted.extend(std::iter::repeat_n((number, hash, size), times));
@@ -99,6 +99,14 @@ impl Missing {
         if !hashes.is_empty() {
             ctx.expect(&hashes);
         }
+    }
+}
+
+/// Where a file goes: into a directory that stands in its place.
+fn file_at(dest: String) -> String {
+    match dest.rsplit_once('/') {
+        Some((_, name)) if Path::new(&dest).is_dir() => format!("{dest}/{name}"),
+        _ => dest,
     }
 }
 
@@ -152,7 +160,7 @@ impl Tree<'_> {
         let hash = text("hash").and_then(hash_from_hex);
         let hash = hash.ok_or_else(|| Failure::new(format!("the manifest has no SHA-256 for {dest}")))?;
         let size = entry.get("size").and_then(Value::as_int).map(|size| size as u64);
-        let mut place = Place { make_parents: true, dest, ..self.common.clone() };
+        let mut place = Place { make_parents: true, dest: file_at(dest), ..self.common.clone() };
         if let Some(mode) = entry.get("mode").filter(|mode| !mode.is_null()) {
             place.wanted.mode = Some(mode.clone());
         }
