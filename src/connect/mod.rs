@@ -378,7 +378,7 @@ mod tests {
         while pool.handshakes.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        let answer = tokio::time::timeout(Duration::from_secs(60), pool.in_turn(async { 7 })).await;
+        let answer = tokio::time::timeout(Duration::from_mins(1), pool.in_turn(async { 7 })).await;
         assert_eq!(answer, Ok(7));
         assert!(silent.iter().all(|task| !task.is_finished()));
         silent.iter().for_each(|task| task.abort());
