@@ -119,8 +119,12 @@ fn what_ansible_runs_is_valid() {
                 continue;
             }
             let Some((_, rest)) = scene.split_once("\n@ play.yml\n") else { continue };
-            let lines: Vec<&str> = rest.lines().take_while(|line| !line.starts_with(['>', '|', '@'])).collect();
-            let Ok(document) = quorate_yaml::parse(&lines.join("\n"), quorate_value::FileId::default()) else { continue };
+            let lines: Vec<&str> =
+                rest.lines().take_while(|line| !line.starts_with(['>', '|', '@'])).collect();
+            let Ok(document) = quorate_yaml::parse(&lines.join("\n"), quorate_value::FileId::default())
+            else {
+                continue;
+            };
             let value: Value =
                 serde_json::from_str(&quorate_value::to_json(&document.root.to_value())).unwrap();
             count += 1;
