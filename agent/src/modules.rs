@@ -24,6 +24,7 @@ pub mod dnf;
 pub mod dpkg_selections;
 mod edit;
 pub mod etcd_facts;
+pub mod etcd_service;
 pub mod expect;
 pub mod fetch;
 pub mod file;
@@ -129,6 +130,7 @@ pub const MODULES: &[&dyn Module] = &[
     &dnf::Dnf,
     &dpkg_selections::DpkgSelections,
     &etcd_facts::EtcdFacts,
+    &etcd_service::EtcdService,
     &expect::Expect,
     &fetch::Fetch,
     &file::FileModule,

@@ -433,6 +433,9 @@ impl Reach {
             "service" | "systemd" | "systemd_service" => {
                 self.units.extend(text(&["name", "service", "unit"]))
             }
+            "etcd_service" => {
+                self.units.insert("etcd".into());
+            }
             _ => {}
         }
         self.away |= crate::run::guard::takes_away(step.module(), &args);

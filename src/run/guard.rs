@@ -155,7 +155,7 @@ impl Refusal {
 
 /// Whether a module with these arguments takes a member of an etcd cluster away, as far as its text tells.
 pub(crate) fn takes_away(module: &str, args: &Dict) -> bool {
-    let deed = recognise::concerning(&recognise::of_module(module, args), "etcd", &[]);
+    let deed = recognise::concerning(&recognise::of_module(module, args), &[], &[]);
     deed.is_some_and(|deed| deed.kind != Kind::Start)
 }
 
@@ -179,7 +179,9 @@ impl Guard {
         let host = call.delegated.unwrap_or(call.host);
         let ground = Ground { run: call.run.clone(), play: call.play.clone(), step: call.step.clone() };
         let Some(mut cluster) = Cluster::of(&ground, host) else { return Ok(None) };
-        let Some(deed) = recognise::concerning(&deeds, &cluster.unit, &cluster.data) else { return Ok(None) };
+        let Some(deed) = recognise::concerning(&deeds, &cluster.units, &cluster.data) else {
+            return Ok(None);
+        };
         let lane = self.lane(cluster.name());
         if deed.kind == Kind::Start {
             self.open_again(host);

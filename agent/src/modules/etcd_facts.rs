@@ -7,9 +7,12 @@
 
 use crate::args::Args;
 use crate::module::{Ctx, Failure, Module, Outcome};
-use crate::spec::{Param, Spec};
-use quorate_value::{Value, dict};
+use crate::modules::etcd_service::{self, PROCESS};
+use crate::spec::{Kind, Param, Spec};
+use quorate_value::{Dict, Value, dict};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// The `etcd_facts` module.
@@ -20,6 +23,10 @@ static SPEC: Spec =
         .collection("quorate.etcd")
         .params(&[
             Param::str("unit").default_str("etcd").doc("The systemd unit that runs the member."),
+            Param::new("process", Kind::Dict)
+                .options(PROCESS)
+                .apply_defaults()
+                .doc("How the member is run, where no unit does."),
             Param::path("data").required().doc("The member's data directory."),
         ]);
 
@@ -31,8 +38,11 @@ impl Module for EtcdFacts {
     fn run(&self, args: &Args, ctx: &Ctx) -> Result<Outcome, Failure> {
         let data = Path::new(args.text("data"));
         let member = std::fs::canonicalize(data).unwrap_or_else(|_| data.to_path_buf()).join("member");
+        let process = args.sub("process").unwrap_or_else(|| Args::new(Dict::new(), &SPEC));
+        let (state, process) = etcd_service::look(ctx, &process, args.text("unit"))?;
         Ok(Outcome::ok()
-            .with("unit_state", unit_state(ctx, args.text("unit"))?)
+            .with("unit_state", state)
+            .with("process", process)
             .with("holders", holders(&member, Path::new("/proc")))
             .with("wal", wal(&member.join("wal")))
             .with("db", exists(&member.join("snap/db")))
@@ -40,24 +50,12 @@ impl Module for EtcdFacts {
     }
 }
 
-/// `ActiveState`; `inactive` where there is no systemd, null where it does not answer.
-fn unit_state(ctx: &Ctx, unit: &str) -> Result<Value, Failure> {
-    if !Path::new("/run/systemd/system").is_dir() {
-        return Ok(Value::from("inactive"));
-    }
-    let systemctl = ctx.program("systemctl")?;
-    let command = ctx
-        .command([systemctl.as_str(), "show", "-p", "ActiveState", "--value", "--", unit])
-        .env("LC_ALL", "C");
-    let output = ctx.run(&command)?;
-    let state = output.stdout_text().trim().to_owned();
-    Ok(if output.ok() && !state.is_empty() { Value::from(state) } else { Value::Null })
-}
-
 /// Processes with a file below `member` open. Null if an etcd is there into which we cannot look.
 fn holders(member: &Path, proc: &Path) -> Value {
     let inside = member.join("");
     let inside = inside.to_string_lossy();
+    // a process in a container sees the directory under another path
+    let own = identities(member);
     let mut found: Vec<i64> = Vec::new();
     let mut hidden = false;
     for entry in std::fs::read_dir(proc).into_iter().flatten().flatten() {
@@ -66,10 +64,15 @@ fn holders(member: &Path, proc: &Path) -> Value {
         };
         match std::fs::read_dir(entry.path().join("fd")) {
             Ok(files) => {
-                let open = files
-                    .flatten()
-                    .filter_map(|file| std::fs::read_link(file.path()).ok())
-                    .any(|target| target.to_string_lossy().starts_with(&*inside));
+                let open = files.flatten().any(|file| {
+                    let path = file.path();
+                    let Ok(target) = std::fs::read_link(&path) else { return false };
+                    let target = target.to_string_lossy();
+                    target.starts_with(&*inside)
+                        || (is_of_etcd(&target)
+                            && std::fs::metadata(&path)
+                                .is_ok_and(|seen| own.contains(&(seen.dev(), seen.ino()))))
+                });
                 if open {
                     found.push(pid);
                 }
@@ -87,6 +90,30 @@ fn holders(member: &Path, proc: &Path) -> Value {
     }
     found.sort_unstable();
     Value::list(found.into_iter().map(Value::from).collect::<Vec<_>>())
+}
+
+/// The database and the logs of a member, by what is the same wherever they are mounted.
+fn identities(member: &Path) -> BTreeSet<(u64, u64)> {
+    let mut paths = vec![member.join("snap/db"), member.join("wal")];
+    paths.extend(
+        std::fs::read_dir(member.join("wal")).into_iter().flatten().flatten().map(|entry| entry.path()),
+    );
+    paths
+        .iter()
+        .filter_map(|path| std::fs::metadata(path).ok())
+        .map(|seen| (seen.dev(), seen.ino()))
+        .collect()
+}
+
+/// Whether a path, wherever it is mounted, may be a database, a log, or the directory of the logs.
+fn is_of_etcd(path: &str) -> bool {
+    path.ends_with("/snap/db") || path.ends_with("/wal") || path.contains("/wal/")
+}
+
+/// Whether a process has the member's data open.
+pub(crate) fn is_held(data: &Path) -> bool {
+    let member = std::fs::canonicalize(data).unwrap_or_else(|_| data.to_path_buf()).join("member");
+    holders(&member, Path::new("/proc")).as_list().is_none_or(|pids| !pids.is_empty())
 }
 
 /// How far the newest write-ahead log goes: who wrote it, its last term, entry and commit. Null if there is none, or

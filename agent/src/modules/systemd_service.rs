@@ -94,7 +94,18 @@ pub(super) fn run_as_service(
     state: Option<&str>,
     enabled: Option<bool>,
 ) -> Result<Outcome, Failure> {
-    let manager = Manager::of(ctx, "system", false, false)?;
+    run_unit(ctx, unit, state, enabled, false)
+}
+
+/// The same for a module that knows its unit.
+pub(super) fn run_unit(
+    ctx: &Ctx,
+    unit: &str,
+    state: Option<&str>,
+    enabled: Option<bool>,
+    no_block: bool,
+) -> Result<Outcome, Failure> {
+    let manager = Manager::of(ctx, "system", no_block, false)?;
     manage(&manager, ctx, unit, Asked { state, enabled, masked: None })
 }
 

@@ -157,6 +157,37 @@ fn patch(item: &Item, path: &str) -> Option<String> {
     Some(format!("patch {quoted_path} <<'{end}'\n--- {path}\n+++ {path}\n{body}\n{end}"))
 }
 
+/// What starts or stops a member: its unit or its container. A container that is made anew is not known here.
+fn member_process(given: &Dict, args: &Args<'_>) -> Result<Vec<String>, String> {
+    let process = given.get("process").and_then(Value::as_dict);
+    let text =
+        |name: &str| process.and_then(|process| process.get(name)).filter(|v| !v.is_null()).map(str_of);
+    let runtime = text("runtime").unwrap_or_else(|| "systemd".into());
+    let name = quoted(&text("name").unwrap_or_else(|| "etcd".into()));
+    let state = args.need(&["state"])?;
+    let verb = match state.as_str() {
+        "started" => "start",
+        "restarted" => "restart",
+        _ => "stop",
+    };
+    match runtime.as_str() {
+        "systemd" => {
+            let enabled = given.get("enabled").and_then(Value::to_bool_loose);
+            let mut lines: Vec<String> = Vec::new();
+            match enabled.or((state == "absent").then_some(false)) {
+                Some(true) => lines.push(format!("systemctl enable {name}")),
+                Some(false) => lines.push(format!("systemctl disable {name}")),
+                None => {}
+            }
+            lines.push(format!("systemctl {verb} {name}"));
+            Ok(lines)
+        }
+        "podman" | "docker" if state == "absent" => Ok(vec![format!("{runtime} rm -f {name}")]),
+        "podman" | "docker" if state != "started" => Ok(vec![format!("{runtime} {verb} -t 60 {name}")]),
+        _ => Err("whether a container or a manifest has to be made anew is known only by then".into()),
+    }
+}
+
 fn commands(call: &Call, item: &Item) -> Result<Vec<String>, String> {
     if call.hidden {
         return Err("it is hidden by no_log".into());
@@ -166,8 +197,10 @@ fn commands(call: &Call, item: &Item) -> Result<Vec<String>, String> {
     }
     let args = Args(&call.args);
     let module = short_name(&call.module);
-    let says_it_all =
-        matches!(module, "command" | "shell" | "raw" | "service" | "systemd" | "systemd_service");
+    let says_it_all = matches!(
+        module,
+        "command" | "shell" | "raw" | "service" | "systemd" | "systemd_service" | "etcd_service"
+    );
     if item.outlook == Outlook::Unknown && !says_it_all {
         return Err("what it does rests on what is known only by then".into());
     }
@@ -245,6 +278,7 @@ fn commands(call: &Call, item: &Item) -> Result<Vec<String>, String> {
                 out.extend(verb.map(|verb| format!("systemctl {verb} {unit}")));
             }
         }
+        "etcd_service" => out.extend(member_process(&call.args, &args)?),
         "package" | "apt" | "dnf" | "yum" => {
             let names: Vec<String> =
                 args.list(&["name", "pkg", "package"]).iter().map(|name| quoted(name)).collect();

@@ -24,10 +24,13 @@ pub(crate) const VARIABLES: &[&str] = &[
     "etcd_allow_outage",
     "etcd_allow_shrink",
     "etcd_cluster",
+    "etcd_container",
     "etcd_data",
+    "etcd_manifest",
     "etcd_operator",
     "etcd_peer_port",
     "etcd_port",
+    "etcd_runtime",
     "etcd_seq",
     "etcd_tls",
     "etcd_unit",
@@ -68,9 +71,10 @@ pub(crate) struct Pki {
 pub(crate) struct Cluster {
     /// Hosts and URLs.
     pub(crate) spec: ClusterSpec,
-    /// The unit on the host that was asked about.
-    pub(crate) unit: String,
-    /// Where that host's data is, as far as the inventory tells: of a role of ours, or of a package.
+    /// What runs the member on the host that was asked about: its unit, its container, and the unit whose end is theirs.
+    pub(crate) units: Vec<String>,
+    /// Paths that must not go away there. Where the data is, as far as the inventory tells: of a role of ours, or of a
+    /// package; and the manifest of a static pod.
     pub(crate) data: Vec<String>,
     /// What the inventory allows.
     pub(crate) policy: Policy,
@@ -93,11 +97,13 @@ impl Cluster {
         }
         members.sort_by(|(a, x), (b, y)| (a, &x.host).cmp(&(b, &y.host)));
         Some(Cluster {
-            unit: text(&scope, "etcd_unit").filter(|unit| !unit.is_empty()).unwrap_or_else(|| "etcd".into()),
+            units: units(&scope),
             data: text(&scope, "etcd_data")
                 .filter(|path| path.starts_with('/'))
                 .into_iter()
                 .chain(["/data/etcd".into(), "/var/lib/etcd".into()])
+                .chain(text(&scope, "etcd_manifest").filter(|path| path.starts_with('/')))
+                .chain(Some("/etc/kubernetes/manifests/etcd.yaml".to_owned()))
                 .collect(),
             policy: policy(ground, &scope),
             pki: pki(&scope),
@@ -109,6 +115,16 @@ impl Cluster {
     pub(crate) fn name(&self) -> &str {
         &self.spec.name
     }
+}
+
+/// The unit, and with containers their names too. Docker ends with its containers; podman has nothing that could end.
+fn units(scope: &TaskScope) -> Vec<String> {
+    let named = |name: &str| text(scope, name).filter(|name| !name.is_empty());
+    let mut units: Vec<String> = named("etcd_unit").into_iter().chain(named("etcd_container")).collect();
+    if named("etcd_runtime").as_deref() == Some("docker") {
+        units.extend(["docker".to_owned(), "containerd".to_owned()]);
+    }
+    units
 }
 
 /// Hosts that may be of the same cluster: those of the group `etcd` if this one is in it, otherwise all. (`-e

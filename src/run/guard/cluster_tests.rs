@@ -63,7 +63,7 @@ all:
          b main-2 https://10.0.0.2:3379 https://10.0.0.2:2380\n\
          10.0.0.3 main-3 https://10.0.0.3:3379 https://10.0.0.3:2380"
     );
-    assert_eq!(main.unit, "store");
+    assert_eq!(main.units, ["store"]);
     assert_eq!(main.pki.ca, dir.path().join("files/pki/ca.crt"));
     assert_eq!(main.pki.cert, dir.path().join("files/pki/etcd/root.crt"));
     assert!(!main.policy.allow_outage && !main.policy.override_quorum);
@@ -82,7 +82,7 @@ all:
 
     let other = Cluster::of(&ground, "c").unwrap();
     assert_eq!(told(&other), "c other-1 https://c:2379 https://c:2380");
-    assert_eq!((other.unit.as_str(), other.pki.key.to_str()), ("etcd", Some("/pki/etcd/root.key")));
+    assert_eq!((other.units.len(), other.pki.key.to_str()), (0, Some("/pki/etcd/root.key")));
     assert!(other.policy.allow_outage && !other.policy.allow_degraded);
 
     assert!(Cluster::of(&ground, "w").is_none(), "a host without etcd_cluster is nobody's member");
@@ -130,7 +130,24 @@ fn a_registered_result_is_no_unit() {
     let dir = tempfile::tempdir().unwrap();
     let ground =
         ground(dir.path(), "all: { hosts: { a: { etcd_cluster: x, etcd_unit: { changed: true } } } }", &[]);
-    assert_eq!(Cluster::of(&ground, "a").unwrap().unit, "etcd");
+    assert!(Cluster::of(&ground, "a").unwrap().units.is_empty());
+}
+
+#[test]
+fn containers_and_manifests() {
+    let dir = tempfile::tempdir().unwrap();
+    let inventory = "
+etcd:
+  hosts:
+    a: { etcd_runtime: docker, etcd_container: store }
+    b: { etcd_runtime: staticpod, etcd_manifest: /k/etcd.yaml }
+  vars: { etcd_cluster: x }
+";
+    let ground = ground(dir.path(), inventory, &[]);
+    let of = |host: &str| Cluster::of(&ground, host).unwrap();
+    assert_eq!(of("a").units, ["store", "docker", "containerd"]);
+    assert!(of("b").units.is_empty());
+    assert!(of("b").data.contains(&"/k/etcd.yaml".to_owned()));
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn cluster(hosts: &[&str]) -> Cluster {
     Cluster {
         data: Vec::new(),
         spec: ClusterSpec { name: "etcd".into(), members: hosts.iter().map(member).collect() },
-        unit: "etcd".into(),
+        units: Vec::new(),
         policy: Policy::default(),
         pki: Pki { ca: "/ca".into(), cert: "/cert".into(), key: "/key".into() },
     }

@@ -26,6 +26,7 @@ pub(super) fn deeds(call: &ActionCall<'_>) -> Vec<Deed> {
 pub(super) fn of_module(module: &str, args: &Dict) -> Vec<Deed> {
     match module {
         "service" | "systemd" | "systemd_service" | "sysvinit" => service(args),
+        "quorate.etcd.etcd_service" | "etcd_service" => member_process(args),
         "command" | "shell" | "raw" => command(args),
         "package" | "apt" | "yum" | "dnf" | "dnf5" | "apk" => package(args),
         "file" if args.get("state").map(str_of).as_deref() == Some("absent") => {
@@ -56,6 +57,19 @@ fn service(args: &Dict) -> Vec<Deed> {
         Some(unit) => vec![Deed { loose, ..Deed::unit(kind, &unit) }],
         None => Vec::new(),
     }
+}
+
+/// The process of a member, whatever runs it.
+fn member_process(args: &Dict) -> Vec<Deed> {
+    let kind = match args.get("state").map(str_of).as_deref() {
+        Some("stopped" | "absent") => Kind::Stop,
+        Some("restarted") => Kind::Restart,
+        Some("started") => Kind::Start,
+        _ => return Vec::new(),
+    };
+    // a container's process is there before etcd serves
+    let loose = args.get("no_block").and_then(Value::to_bool_loose).unwrap_or(false);
+    vec![Deed { loose, ..Deed::unit(kind, "etcd") }]
 }
 
 /// Removing the package stops the service.
@@ -93,9 +107,9 @@ fn script(call: &ActionCall<'_>) -> Option<String> {
 }
 
 /// All deeds taken together, as far as they concern this unit or its host.
-pub(super) fn concerning(deeds: &[Deed], unit: &str, data: &[String]) -> Option<Deed> {
+pub(super) fn concerning(deeds: &[Deed], units: &[String], data: &[String]) -> Option<Deed> {
     let mut all: Option<Deed> = None;
-    for deed in deeds.iter().filter(|deed| is_about(deed, unit, data)) {
+    for deed in deeds.iter().filter(|deed| is_about(deed, units, data)) {
         all = Some(match all {
             None => deed.clone(),
             // stopped and then started again: a restart, taken together
@@ -109,10 +123,13 @@ pub(super) fn concerning(deeds: &[Deed], unit: &str, data: &[String]) -> Option<
     all
 }
 
-fn is_about(deed: &Deed, unit: &str, data: &[String]) -> bool {
+fn is_about(deed: &Deed, units: &[String], data: &[String]) -> bool {
     match &deed.subject {
         Subject::Host => true,
-        Subject::Unit(named) => is_member_unit(named, unit),
+        Subject::Unit(named) => {
+            is_member_unit(named, "etcd") || units.iter().any(|unit| is_member_unit(named, unit))
+        }
+        Subject::Container(named) => is_member_container(named) || units.contains(named),
         Subject::Path(path) => data.iter().any(|dir| holds(path, dir)),
     }
 }
@@ -127,6 +144,13 @@ fn holds(path: &str, data: &str) -> bool {
         && path.starts_with(&data)
         && matches!(path[data.len()].as_str(), "member" | "{*,.*}" | "mem*");
     data.starts_with(&path) || inside
+}
+
+/// `etcd`, `etcd-1`, `etcd_main`, `k8s_etcd_…`, and whatever `etcd_container` says; not RKE's maker of snapshots, and not
+/// a predecessor that was put aside.
+fn is_member_container(named: &str) -> bool {
+    let begins = ["etcd-", "etcd_", "k8s_etcd_"].iter().any(|start| named.starts_with(start));
+    named == "etcd" || (begins && !named.starts_with("etcd-rolling-snapshots") && !named.ends_with("-old"))
 }
 
 /// `etcd`, `etcd.service`, `etcd@a`, `etcd*`, and whatever `etcd_unit` says.
@@ -145,7 +169,7 @@ mod tests {
     use quorate_value::dict;
 
     fn kind(module: &str, args: Dict, unit: &str) -> Option<(Kind, bool)> {
-        concerning(&of_module(module, &args), unit, &["/data/etcd".into()])
+        concerning(&of_module(module, &args), &[unit.into()], &["/data/etcd".into()])
             .map(|deed| (deed.kind, deed.loose))
     }
 
@@ -191,6 +215,15 @@ mod tests {
             ("file",            dict! {"path" => "/data/etcd", "state" => "directory"},      None),
             ("shell",           raw("rm -rf /data/etcd/*"),                                  Some((Kind::Stop, false))),
             ("shell",           raw("rm -rf /tmp/build"),                                    None),
+            ("shell",           raw("mv /data/etcd /data/old"),                              Some((Kind::Stop, false))),
+            ("command",         raw("podman stop -t 5 etcd"),                                Some((Kind::Stop, false))),
+            ("command",         raw("docker rm -f etcd-10"),                                 Some((Kind::Stop, false))),
+            ("command",         raw("docker stop etcd-rolling-snapshots"),                   None),
+            ("command",         raw("podman rm etcd-old"),                                   None),
+            ("command",         raw("podman stop web"),                                      None),
+            ("etcd_service",    dict! {"state" => "stopped"},                                Some((Kind::Stop, false))),
+            ("etcd_service",    dict! {"state" => "restarted", "no_block" => true},          Some((Kind::Restart, true))),
+            ("etcd_service",    dict! {"state" => "started"},                                Some((Kind::Start, false))),
         ];
         for (module, args, expected) in cases {
             assert_eq!(kind(module, args.clone(), "etcd"), expected, "{module} {args:?}");
@@ -206,10 +239,25 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_the_member() {
+        let units = ["store".to_owned(), "docker".to_owned()];
+        let kind = |text: &str| {
+            concerning(&of_module("shell", &dict! {"_raw_params" => text}), &units, &["/k/etcd.yaml".into()])
+                .map(|deed| deed.kind)
+        };
+        assert_eq!(kind("docker stop store"), Some(Kind::Stop), "a container of another name");
+        assert_eq!(kind("systemctl restart docker"), Some(Kind::Restart), "it takes its containers along");
+        assert_eq!(kind("systemctl restart docker.socket"), None);
+        assert_eq!(kind("mv /k/etcd.yaml /root/"), Some(Kind::Stop), "a static pod's manifest");
+        assert_eq!(kind("rm -f /k/etcd.yaml"), Some(Kind::Stop));
+        assert_eq!(kind("cp /k/etcd.yaml /root/"), None);
+    }
+
+    #[test]
     fn a_host_that_goes_takes_the_unit_along() {
         let both = of_module("shell", &dict! {"_raw_params" => "systemctl restart etcd; reboot"});
-        assert_eq!(concerning(&both, "etcd", &[]).map(|deed| deed.subject), Some(Subject::Host));
+        assert_eq!(concerning(&both, &[], &[]).map(|deed| deed.subject), Some(Subject::Host));
         let later = of_module("command", &dict! {"_raw_params" => "shutdown -r +5"});
-        assert!(concerning(&later, "etcd", &[]).is_some_and(|deed| deed.later));
+        assert!(concerning(&later, &[], &[]).is_some_and(|deed| deed.later));
     }
 }

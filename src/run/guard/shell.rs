@@ -27,6 +27,8 @@ pub(crate) enum Subject {
     Unit(String),
     /// The host.
     Host,
+    /// A container, as written.
+    Container(String),
     /// A path that goes away with everything below it.
     Path(String),
 }
@@ -307,11 +309,12 @@ fn command(words: &[String], mentions: bool, depth: usize, deeds: &mut Vec<Deed>
             }
         }
         "rm" => remove(rest, deeds),
+        "mv" => moved(rest, deeds),
         "apt" | "apt-get" | "aptitude" | "dpkg" | "yum" | "dnf" | "dnf5" | "microdnf" | "rpm" | "apk"
         | "zypper" => {
             packages(base(first), rest, deeds);
         }
-        "podman" | "docker" | "nerdctl" | "crictl" => container(rest, deeds),
+        "podman" | "docker" | "nerdctl" | "crictl" => container(rest, mentions, deeds),
         "shutdown" => shutdown(rest, deeds),
         "init" | "telinit" => match rest.first().map(String::as_str) {
             Some("0" | "1") => deeds.push(Deed::host(Kind::Stop)),
@@ -424,9 +427,20 @@ fn remove(words: &[String], deeds: &mut Vec<Deed>) {
         word == "--recursive"
             || (word.starts_with('-') && !word.starts_with("--") && word.contains(['r', 'R']))
     });
-    if recursive {
-        deeds.extend(words.iter().filter(|word| word.starts_with('/')).map(|path| Deed::path(path)));
+    // a single file that matters is the manifest of a static pod
+    let matters = |path: &&String| {
+        path.starts_with('/') && (recursive || path.ends_with(".yaml") || path.ends_with(".yml"))
+    };
+    deeds.extend(words.iter().filter(matters).map(|path| Deed::path(path)));
+}
+
+/// `mv PATH… TO`: whoever used it by its path has it no longer.
+fn moved(words: &[String], deeds: &mut Vec<Deed>) {
+    let mut paths: Vec<&String> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    if !words.iter().any(|word| word == "-t" || word.starts_with("--target-directory")) {
+        paths.pop();
     }
+    deeds.extend(paths.into_iter().filter(|path| path.starts_with('/')).map(|path| Deed::path(path)));
 }
 
 fn packages(tool: &str, words: &[String], deeds: &mut Vec<Deed>) {
@@ -446,7 +460,7 @@ fn packages(tool: &str, words: &[String], deeds: &mut Vec<Deed>) {
 }
 
 /// `podman stop etcd` and the like.
-fn container(words: &[String], deeds: &mut Vec<Deed>) {
+fn container(words: &[String], mentions: bool, deeds: &mut Vec<Deed>) {
     let mut names = words.iter().filter(|word| !word.starts_with('-')).map(String::as_str);
     let mut verb = names.next();
     if verb == Some("container") {
@@ -459,8 +473,11 @@ fn container(words: &[String], deeds: &mut Vec<Deed>) {
         Some("start") => Kind::Start,
         _ => return,
     };
-    if names.any(|name| name == "etcd" || name.starts_with("etcd-") || name.starts_with("etcd_")) {
-        deeds.push(Deed::unit(kind, "etcd"));
+    for name in names {
+        // a variable: in a text that speaks of etcd it may be etcd
+        let name = if name.contains('$') && mentions { "etcd" } else { name };
+        let subject = Subject::Container(name.to_owned());
+        deeds.push(Deed { subject, ..Deed::unit(kind, name) });
     }
 }
 

@@ -12,6 +12,7 @@ fn told(deeds: &[Deed]) -> String {
         let (subject, early) = match &deed.subject {
             Subject::Unit(unit) => (unit.as_str(), if deed.loose { "~" } else { "" }),
             Subject::Host => ("host", ""),
+            Subject::Container(name) => (name.as_str(), "*"),
             Subject::Path(path) => (path.as_str(), ""),
         };
         format!("{kind} {subject}{early}{}", if deed.later { "!" } else { "" })
@@ -49,8 +50,13 @@ const CASES: &[(&str, &str)] = &[
     ("dnf erase -y etcd-3.5.9-1.fc38.x86_64",               "stop etcd"),
     ("dpkg -P etcd",                                        "stop etcd"),
     ("rm -rf /var/lib/etcd /tmp/x",                         "stop /var/lib/etcd, stop /tmp/x"),
-    ("podman stop -t 5 etcd",                               "stop etcd"),
-    ("docker restart etcd-1",                               "restart etcd"),
+    ("podman stop --time=5 etcd",                           "stop etcd*"),
+    ("docker restart etcd-1",                               "restart etcd-1*"),
+    ("docker container kill etcd",                          "kill etcd*"),
+    ("for c in etcd kubelet; do docker stop $c; done",      "stop etcd*"),
+    ("mv /var/lib/etcd /root/old",                          "stop /var/lib/etcd"),
+    ("mv -t /root /etc/kubernetes/manifests/etcd.yaml",     "stop /root, stop /etc/kubernetes/manifests/etcd.yaml"),
+    ("rm -f /etc/kubernetes/manifests/etcd.yaml",           "stop /etc/kubernetes/manifests/etcd.yaml"),
     // in company
     ("cd /tmp && systemctl stop etcd; rm -rf x; systemctl start etcd", "stop etcd, start etcd"),
     ("true || systemctl restart etcd",                      "restart etcd"),

@@ -19,8 +19,12 @@ pub(super) async fn live(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     let data = required(call, "data")?;
     let unit = call.args.get("unit").filter(|v| !v.is_null()).map_or_else(|| "etcd".into(), str_of);
     // first, so that a host that cannot be reached is said to be unreachable, whatever its ports say
-    let facts =
-        remote::module(call, "etcd_facts", dict! {"unit" => &unit, "data" => &data}, Vec::new()).await?;
+    let process = call.args.get("process").filter(|given| !given.is_null()).cloned();
+    let mut asked = dict! {"unit" => &unit, "data" => &data};
+    if let Some(process) = &process {
+        asked.insert("process", process.clone());
+    }
+    let facts = remote::module(call, "etcd_facts", asked, Vec::new()).await?;
     if facts.get("failed").is_some_and(Value::is_truthy) {
         return Ok(facts);
     }
@@ -61,9 +65,10 @@ pub(super) async fn live(call: &ActionCall<'_>) -> Result<Dict, Failure> {
             _ => {}
         }
     }
+    let runner = runner(process.as_ref(), &unit);
     match (&state, seen.unit_active) {
-        (Some(state), Some(true)) => why.push(format!("unit {unit} is {state}")),
-        (None, _) => why.push(format!("the state of unit {unit} could not be read")),
+        (Some(state), Some(true)) => why.push(format!("{runner} is {state}")),
+        (None, _) => why.push(format!("the state of {runner} could not be read")),
         _ => {}
     }
     match &holders {
@@ -89,7 +94,21 @@ pub(super) async fn live(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     Ok(dict! {
         "changed" => false, "live" => verdict == Verdict::Live, "verdict" => verdict.to_string(),
         "wal" => seen.wal_exists.unwrap_or(true), "why" => why,
+        "process" => facts.get("process").cloned().unwrap_or(Value::Null),
     })
+}
+
+/// `unit etcd`, `container etcd`, `manifest /etc/…`.
+fn runner(process: Option<&Value>, unit: &str) -> String {
+    let process = process.and_then(Value::as_dict);
+    let text =
+        |name: &str| process.and_then(|process| process.get(name)).filter(|v| !v.is_null()).map(str_of);
+    let what = match text("runtime").as_deref() {
+        Some("podman" | "docker") => "container",
+        Some("staticpod") => "manifest",
+        _ => return format!("unit {unit}"),
+    };
+    format!("{what} {}", text("name").unwrap_or_else(|| "etcd".into()))
 }
 
 async fn grpc(url: &Endpoint, access: &Access) -> Option<bool> {

@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
                 Cluster {
                     data: Vec::new(),
                     spec: discover(name, &urls, &access).await?,
-                    unit: "etcd".into(),
+                    units: Vec::new(),
                     policy: policy(&ground, call.scope),
                     pki: pki.clone(),
                 }
@@ -318,7 +318,7 @@ fn found(ground: &Ground, call: &ActionCall<'_>, args: &Args) -> Result<Option<C
         return Ok(Some(Cluster {
             data: Vec::new(),
             spec,
-            unit: "etcd".into(),
+            units: Vec::new(),
             policy: policy(ground, &ground.scope(call.host)),
             pki: inventory_pki(call.scope),
         }));

@@ -205,6 +205,7 @@ fn stamp(at: SystemTime) -> String {
 /// On the host: one program, so that nothing is left half-way under the final name.
 const RESTORE: &str = r#"set -eu
 data=$1 snapshot=$2 sum=$3 name=$4 peer=$5 cluster=$6 token=$7 bump=$8 skip=$9 owner=${10} unit=${11} check=${12}
+image=${13} runtime=${14}
 say() { echo "$*" >&2; exit 3; }
 [ -f "$snapshot" ] || say "$snapshot is not there"
 found=$(sha256sum <"$snapshot"); found=${found%% *}
@@ -213,7 +214,14 @@ mark="$found $token"
 if [ -e "$data/.restored" ] && [ "$(cat "$data/.restored")" = "$mark" ]; then echo same; exit; fi
 if [ -n "$unit" ] && [ -d /run/systemd/system ] && systemctl is-active -q "$unit"; then say "$unit runs: stop it first"; fi
 if [ -e "$data" ] && [ -n "$(ls -A "$data")" ]; then say "$data is not empty: put it aside first"; fi
-if command -v etcdutl >/dev/null; then tool=etcdutl
+if [ -n "$image" ]; then
+  above=$(dirname "$data") beside=$(dirname "$snapshot")
+  # both directories under the paths they have here; etcdutl is not in images of 3.4
+  inside() { entry=$1; shift; "$runtime" run --rm --network=none -v "$above:$above" $([ "$beside" = "$above" ] || echo "-v $beside:$beside") --env=ETCDCTL_API=3 --entrypoint="$entry" "$image" "$@"; }
+  if inside etcdutl version >/dev/null 2>&1; then tool="inside etcdutl"
+  elif inside etcdctl version >/dev/null 2>&1; then tool="inside etcdctl"
+  else say "the image $image has neither etcdutl nor etcdctl, or cannot be run"; fi
+elif command -v etcdutl >/dev/null; then tool=etcdutl
 elif command -v etcdctl >/dev/null; then tool=etcdctl; export ETCDCTL_API=3
 else say "neither etcdutl nor etcdctl is installed"; fi
 more=
@@ -265,6 +273,8 @@ pub(super) async fn restore(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     words.push(args.text("owner").to_owned());
     words.push(args.text("unit").to_owned());
     words.push(if call.check { "yes" } else { "no" }.to_owned());
+    words.push(args.text("image").to_owned());
+    words.push(args.text("runtime").to_owned());
     let argv: Value = words.iter().map(Value::from).collect();
     let answer = remote::module_now(call, "command", dict! {"argv" => argv}).await?;
     let text = |name: &str| answer.get(name).map(str_of).unwrap_or_default();

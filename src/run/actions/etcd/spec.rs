@@ -2,6 +2,7 @@
 //!
 //! Every one that speaks to a cluster finds it in the same three ways: `members`, `endpoints`, or the inventory.
 
+use quorate_agent::modules::etcd_service::PROCESS;
 use quorate_agent::spec::{Check, Kind, Param, RequiredIf, Rules, Spec};
 
 /// The parameters of a module, and behind them those that name a cluster.
@@ -57,6 +58,7 @@ pub static SPECS: &[Spec] = &[
         Param::str("endpoint").required().doc("Its URL for clients."),
         Param::str("peer").required().doc("Its URL for other members."),
         Param::str("unit").default_str("etcd").doc("Its systemd unit."),
+        Param::new("process", Kind::Dict).options(PROCESS).apply_defaults().doc("How it is run, where no unit of systemd does."),
         Param::path("data").required().doc("Its data directory."),
         Param::path("ca").doc("File of the controller with the certificates that sign the cluster's."),
         Param::path("cert").doc("File of the controller with the operator's certificate."),
@@ -96,6 +98,8 @@ pub static SPECS: &[Spec] = &[
         Param::bool("skip_hash_check").default_bool(false).doc("For a bare copy of `member/snap/db` of a stopped member, which has no hash."),
         Param::str("owner").default_str("etcd").doc("User and group of the directory."),
         Param::str("unit").default_str("etcd").doc("The systemd unit that must not run; empty for a directory that none uses."),
+        Param::str("image").doc("A container's image with etcdutl or etcdctl, for hosts that have neither."),
+        Param::str("runtime").default_str("podman").doc("What runs that image: podman or docker."),
     ]),
     module("etcd_defrag", "Give an etcd member's free pages back to the file system, if there are many").params(cluster![
         HOST,
