@@ -69,7 +69,15 @@ fn member_process(args: &Dict) -> Vec<Deed> {
     };
     // a container's process is there before etcd serves
     let loose = args.get("no_block").and_then(Value::to_bool_loose).unwrap_or(false);
-    vec![Deed { loose, ..Deed::unit(kind, "etcd") }]
+    let process = args.get("process").and_then(Value::as_dict);
+    let text = |name: &str| process.and_then(|process| process.get(name)).map(str_of).unwrap_or_default();
+    let name = Some(text("name")).filter(|name| !name.is_empty()).unwrap_or_else(|| "etcd".into());
+    let subject = match text("runtime").as_str() {
+        "podman" | "docker" => Subject::Container(name),
+        "staticpod" => Subject::Unit("etcd".into()),
+        _ => Subject::Unit(name),
+    };
+    vec![Deed { loose, subject, ..Deed::unit(kind, "etcd") }]
 }
 
 /// Removing the package stops the service.
@@ -146,11 +154,11 @@ fn holds(path: &str, data: &str) -> bool {
     data.starts_with(&path) || inside
 }
 
-/// `etcd`, `etcd-1`, `etcd_main`, `k8s_etcd_…`, and whatever `etcd_container` says; not RKE's maker of snapshots, and not
-/// a predecessor that was put aside.
+/// `etcd`, `etcd-1`, `etcd_main`, `k8s_etcd_…`, and whatever `etcd_container` says; not RKE's maker of snapshots, not a
+/// predecessor that was put aside, and not what a recovery runs for once.
 fn is_member_container(named: &str) -> bool {
     let begins = ["etcd-", "etcd_", "k8s_etcd_"].iter().any(|start| named.starts_with(start));
-    named == "etcd" || (begins && !named.starts_with("etcd-rolling-snapshots") && !named.ends_with("-old"))
+    named == "etcd" || (begins && !named.starts_with("etcd-rolling-snapshots") && !named.ends_with("-old") && named != "etcd-force")
 }
 
 /// `etcd`, `etcd.service`, `etcd@a`, `etcd*`, and whatever `etcd_unit` says.
@@ -223,6 +231,8 @@ mod tests {
             ("command",         raw("podman stop web"),                                      None),
             ("etcd_service",    dict! {"state" => "stopped"},                                Some((Kind::Stop, false))),
             ("etcd_service",    dict! {"state" => "restarted", "no_block" => true},          Some((Kind::Restart, true))),
+            ("etcd_service",    dict! {"state" => "stopped", "process" => dict! {"runtime" => "podman", "name" => "etcd-force"}}, None),
+            ("etcd_service",    dict! {"state" => "stopped", "process" => dict! {"runtime" => "docker", "name" => "etcd"}}, Some((Kind::Stop, false))),
             ("etcd_service",    dict! {"state" => "started"},                                Some((Kind::Start, false))),
         ];
         for (module, args, expected) in cases {

@@ -217,7 +217,7 @@ if [ -e "$data" ] && [ -n "$(ls -A "$data")" ]; then say "$data is not empty: pu
 if [ -n "$image" ]; then
   above=$(dirname "$data") beside=$(dirname "$snapshot")
   # both directories under the paths they have here; etcdutl is not in images of 3.4
-  inside() { entry=$1; shift; "$runtime" run --rm --network=none -v "$above:$above" $([ "$beside" = "$above" ] || echo "-v $beside:$beside") --env=ETCDCTL_API=3 --entrypoint="$entry" "$image" "$@"; }
+  inside() { entry=$1; shift; "$runtime" run --rm --network=host -v "$above:$above" $([ "$beside" = "$above" ] || echo "-v $beside:$beside") --env=ETCDCTL_API=3 --entrypoint="$entry" "$image" "$@"; }
   if inside etcdutl version >/dev/null 2>&1; then tool="inside etcdutl"
   elif inside etcdctl version >/dev/null 2>&1; then tool="inside etcdctl"
   else say "the image $image has neither etcdutl nor etcdctl, or cannot be run"; fi
