@@ -250,10 +250,11 @@ impl Shape {
 
     /// Whether both would make the same container. Image names may be written with or without a registry.
     pub(crate) fn equals(&self, other: &Shape) -> bool {
-        let bare = |shape: &Shape| Shape {
-            image: String::new(),
-            mounts: shape.mounts.iter().map(|mount| plain(mount)).collect(),
-            ..shape.clone()
+        let bare = |shape: &Shape| {
+            // podman lists them in any order
+            let mut mounts: Vec<String> = shape.mounts.iter().map(|mount| plain(mount)).collect();
+            mounts.sort();
+            Shape { image: String::new(), mounts, ..shape.clone() }
         };
         same_image(&self.image, &other.image) && bare(self) == bare(other)
     }
@@ -478,6 +479,16 @@ mod tests {
         assert_eq!(off, shape, "once is enough");
         shape.set_enabled(true);
         assert!(shape.equals(&rke()), "{shape:?}");
+    }
+
+    #[test]
+    fn mounts_as_the_tools_list_them() {
+        let shape = |mounts: [&str; 2]| Shape { mounts: mounts.map(str::to_owned).to_vec(), ..rke() };
+        let ours = shape(["/etc/etcd:/etc/etcd:ro", "/data:/data"]);
+        assert!(
+            ours.equals(&shape(["/data:/data:rw,rprivate,rbind", "/etc/etcd:/etc/etcd/:ro,rprivate,rbind"]))
+        );
+        assert!(!ours.equals(&shape(["/data:/data", "/etc/etcd:/etc/etcd"])), "it may be written");
     }
 
     #[test]
