@@ -158,7 +158,11 @@ fn holds(path: &str, data: &str) -> bool {
 /// predecessor that was put aside, and not what a recovery runs for once.
 fn is_member_container(named: &str) -> bool {
     let begins = ["etcd-", "etcd_", "k8s_etcd_"].iter().any(|start| named.starts_with(start));
-    named == "etcd" || (begins && !named.starts_with("etcd-rolling-snapshots") && !named.ends_with("-old") && named != "etcd-force")
+    named == "etcd"
+        || (begins
+            && !named.starts_with("etcd-rolling-snapshots")
+            && !named.ends_with("-old")
+            && named != "etcd-force")
 }
 
 /// `etcd`, `etcd.service`, `etcd@a`, `etcd*`, and whatever `etcd_unit` says.

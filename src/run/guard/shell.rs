@@ -95,8 +95,22 @@ pub(crate) fn scan_words(words: &[String]) -> Vec<Deed> {
 
 /// Most commands are none of ours: a look for substrings settles it.
 fn may_matter(text: &str) -> bool {
-    const SIGNS: [&str; 9] =
-        ["etcd", "systemctl", "reboot", "shutdown", "poweroff", "halt", "init", "kexec", "rm"];
+    const SIGNS: [&str; 14] = [
+        "etcd",
+        "systemctl",
+        "reboot",
+        "shutdown",
+        "poweroff",
+        "halt",
+        "init",
+        "kexec",
+        "rm",
+        "mv",
+        "docker",
+        "podman",
+        "nerdctl",
+        "crictl",
+    ];
     SIGNS.iter().any(|sign| text.contains(sign))
 }
 
