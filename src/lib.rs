@@ -12,6 +12,7 @@ mod heap;
 pub mod journal;
 pub mod plan;
 pub mod playbook;
+pub mod probe;
 pub mod report;
 pub mod run;
 pub mod secrets;

@@ -10,6 +10,7 @@
 //! Not here: how the helper gets to a host (`connect` in the controller), templates, variables.
 
 pub mod args;
+pub mod kept;
 pub mod module;
 pub mod modules;
 pub mod protocol;

@@ -198,7 +198,14 @@ pub fn run_local(job: &Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel)
 /// Runs a job to its result.
 pub fn run(job: Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel) -> Result<Dict, Panicked> {
     let module = job.module.clone();
-    catch_unwind(AssertUnwindSafe(|| run_job(job, provider, cancel))).map_err(|panic| {
+    let keep = job.keep.clone();
+    let ended = catch_unwind(AssertUnwindSafe(|| run_job(job, provider, cancel)));
+    if let (Some(keep), Ok(result)) = (&keep, &ended)
+        && !result.get("failed").is_some_and(Value::is_truthy)
+    {
+        crate::kept::put(keep, result);
+    }
+    ended.map_err(|panic| {
         let message = panic
             .downcast_ref::<String>()
             .cloned()

@@ -41,6 +41,7 @@ pub mod hostname;
 pub mod htpasswd;
 pub mod ini_file;
 pub mod iptables;
+pub mod kept;
 pub mod kernel_blacklist;
 pub mod known_hosts;
 pub mod lineinfile;
@@ -147,6 +148,7 @@ pub const MODULES: &[&dyn Module] = &[
     &htpasswd::Htpasswd,
     &ini_file::IniFile,
     &iptables::Iptables,
+    &kept::Kept,
     &kernel_blacklist::KernelBlacklist,
     &known_hosts::KnownHosts,
     &lineinfile::LineInFile,

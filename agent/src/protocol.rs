@@ -103,6 +103,8 @@ pub enum Request {
         /// Whether this is the last piece.
         last: bool,
     },
+    /// The run has ended well: nobody will ask for what was kept of its jobs.
+    Forget,
 }
 
 /// One module run.
@@ -132,6 +134,8 @@ pub struct Job {
     pub after: Option<u64>,
     /// Run detached from this connection.
     pub async_: Option<AsyncSpec>,
+    /// Keep its result on the host, as long as the run has not ended well.
+    pub keep: Option<crate::kept::Keep>,
 }
 
 /// Content by its hash.

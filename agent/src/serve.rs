@@ -90,6 +90,7 @@ fn handle(request: Request, replies: &Replies, jobs: &Jobs, spools: &Spools, tun
         Request::TunnelData { id, data } => tunnels.data(id, data),
         Request::TunnelClose { id } => tunnels.close(id),
         Request::Read { id, path, offset } => jobs.read(id, path, offset),
+        Request::Forget => crate::kept::forget(),
         // The loop ends at `Goodbye`, and parts are put together before they come here.
         Request::Goodbye | Request::Part { .. } => {}
     }

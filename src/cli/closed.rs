@@ -56,6 +56,8 @@ pub(super) fn check(ground: &Ground, run: &Arc<Run>, books: &[Playbook], asked: 
 struct Corpus {
     words: HashSet<String>,
     text: String,
+    /// Files and folders that are passed over; with any, `group_vars` and `host_vars` are too.
+    without: Vec<PathBuf>,
 }
 
 impl Corpus {
@@ -89,6 +91,12 @@ impl Corpus {
             if name.to_string_lossy().starts_with('.') {
                 continue;
             }
+            if !self.without.is_empty()
+                && (matches!(name.to_str(), Some("group_vars" | "host_vars"))
+                    || std::fs::canonicalize(entry.path()).is_ok_and(|path| self.without.contains(&path)))
+            {
+                continue;
+            }
             match kind {
                 Ok(kind) if kind.is_dir() => self.folder(&entry.path(), budget, depth + 1),
                 Ok(kind) if kind.is_file() => self.file(&entry.path()),
@@ -111,6 +119,8 @@ struct World<'a> {
     books: &'a [Playbook],
     near: OnceCell<Corpus>,
     far: OnceCell<Corpus>,
+    /// What other playbooks beside these can read: an inventory serves them all.
+    wide: OnceCell<Corpus>,
     /// Files and folders of `far`.
     places: BTreeSet<PathBuf>,
     tags: BTreeSet<String>,
@@ -131,6 +141,7 @@ impl<'a> World<'a> {
             books,
             near: OnceCell::new(),
             far: OnceCell::new(),
+            wide: OnceCell::new(),
             places: BTreeSet::new(),
             tags: BTreeSet::new(),
             tasks: BTreeSet::new(),
@@ -233,6 +244,22 @@ impl<'a> World<'a> {
                 far.value(value);
             }
             far
+        })
+    }
+
+    /// Files of other playbooks and of all roles there are, without those that define variables of hosts and groups.
+    fn wide(&self) -> &Corpus {
+        self.wide.get_or_init(|| {
+            let mut wide = Corpus::default();
+            let mut budget = MOST_FILES;
+            let shared = &self.ground.shared;
+            let sources = shared.options.sources.iter().filter(|source| !source.contains(','));
+            wide.without = sources.filter_map(|source| std::fs::canonicalize(source.as_str()).ok()).collect();
+            wide.folder(&shared.options.playbook_dir, &mut budget, 0);
+            for roles in &shared.loader().paths().roles {
+                wide.folder(roles, &mut budget, 0);
+            }
+            wide
         })
     }
 
@@ -403,11 +430,12 @@ impl<'a> World<'a> {
             if name.len() < 5 || name.starts_with("ansible_") || self.reads(name) {
                 continue;
             }
-            if !seen.insert(name.to_owned()) {
+            // short plain words are near to something everywhere: users and user
+            if (name.len() < 8 && !name.contains('_')) || !seen.insert(name.to_owned()) {
                 continue;
             }
             let near = self.words().filter(|word| one_slip(name, word)).min();
-            if let Some(near) = near {
+            if let Some(near) = near.filter(|_| !self.wide().words.contains(name)) {
                 found.push(
                     Diag::warning("W0310", format!("nothing in this playbook reads `{name}`"))
                         .at(span)

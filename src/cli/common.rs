@@ -110,6 +110,9 @@ pub struct Shape {
     /// Write what happens as JSON lines
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub events: Option<PathBuf>,
+    /// Write what happened as JUnit XML, a case for each task on each host
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub junit: Option<PathBuf>,
     /// Line by line, as where nobody watches: for screen readers and logs
     #[arg(long, help_heading = "Output")]
     pub plain: bool,
@@ -237,7 +240,7 @@ pub fn ground_noting(
         .and_then(Path::parent)
         .map(|dir| if dir.as_os_str().is_empty() { cwd.clone() } else { cwd.join(dir) })
         .unwrap_or_else(|| cwd.clone());
-    let extra = Arc::new(extra_vars(&shape.extra_vars, &settings, &vault, ansible)?);
+    let extra = Arc::new(extra_vars(&shape.extra_vars, &settings, &vault, ansible || shape.lenient)?);
     let mut sources: Vec<String> = if shape.inventory.is_empty() {
         let configured = settings.paths("DEFAULT_HOST_LIST");
         if settings.source("DEFAULT_HOST_LIST") == &crate::settings::Source::Default {
@@ -390,6 +393,7 @@ pub fn ground_noting(
         failed_to_stderr: settings.flag("DISPLAY_FAILED_STDERR"),
         per_host_start: settings.flag("SHOW_PER_HOST_START"),
         check_markers: settings.flag("CHECK_MODE_MARKERS"),
+        merges: !ansible,
     };
     let shared = Arc::new(Shared::new(settings.clone(), options, loaded.inventory, extra, vault));
     shared
@@ -870,6 +874,7 @@ fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
         journal: std::sync::OnceLock::new(),
         resume: std::sync::OnceLock::new(),
         forecast: std::sync::OnceLock::new(),
+        probe: std::sync::OnceLock::new(),
         promise: std::sync::OnceLock::new(),
         switches: crate::run::actions::switch::Switches::default(),
         events: Mutex::new(reader),
@@ -897,12 +902,13 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Cannot> {
 pub struct Recording {
     record: Arc<Mutex<crate::report::record::RunRecord>>,
     report: Option<PathBuf>,
+    junit: Option<PathBuf>,
 }
 
 /// Lets a recorder read along where `--report` or `--events` ask for it. The files are opened first, so that a run does
 /// not end with nowhere to write.
 pub fn record(run: &Run, shape: &Shape) -> Result<Option<Recording>, Cannot> {
-    if shape.report.is_none() && shape.events.is_none() {
+    if shape.report.is_none() && shape.events.is_none() && shape.junit.is_none() {
         return Ok(None);
     }
     collect(run, shape).map(Some)
@@ -919,6 +925,7 @@ pub fn collect(run: &Run, shape: &Shape) -> Result<Recording, Cannot> {
     };
     let lines = shape.events.as_ref().map(&create).transpose()?;
     drop(shape.report.as_ref().map(&create).transpose()?);
+    drop(shape.junit.as_ref().map(&create).transpose()?);
     let mut recorder =
         crate::report::record::Recorder::new(run.clock.get_or_init(Arc::default).clone(), lines);
     let record = recorder.record.clone();
@@ -928,7 +935,7 @@ pub fn collect(run: &Run, shape: &Shape) -> Result<Recording, Cannot> {
         recorder.event(&event);
         before(event);
     });
-    Ok(Recording { record, report: shape.report.clone() })
+    Ok(Recording { record, report: shape.report.clone(), junit: shape.junit.clone() })
 }
 
 impl Recording {
@@ -939,10 +946,18 @@ impl Recording {
 
     /// Writes the report.
     pub fn finish(&self, command: &str) -> Result<(), Cannot> {
-        let Some(path) = &self.report else { return Ok(()) };
-        let record = self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        std::fs::write(path, crate::secrets::scrub(&crate::report::html::page(&record, command)).as_bytes())
-            .map_err(|e| Cannot::start(format!("error: cannot write {}: {e}", path.display())))
+        let record = self.record();
+        let write = |path: &PathBuf, text: String| {
+            std::fs::write(path, crate::secrets::scrub(&text).as_bytes())
+                .map_err(|e| Cannot::start(format!("error: cannot write {}: {e}", path.display())))
+        };
+        if let Some(path) = &self.junit {
+            write(path, crate::report::junit::page(&record))?;
+        }
+        match &self.report {
+            Some(path) => write(path, crate::report::html::page(&record, command)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -997,17 +1012,18 @@ pub fn watch_interrupts(run: &Arc<Run>) {
                     return;
                 }
                 let before = run.interrupted.fetch_add(1, Ordering::Relaxed);
-                if run.shared.options.ansible_manners {
-                    display::err("[ERROR]: User interrupted execution");
-                } else if before == 0 {
+                if before == 0 && !run.shared.options.ansible_manners {
                     display::err("\nfinishing what is in flight (Ctrl-C again stops at once)");
                     continue;
-                } else if let Some(journal) = run.journal.get() {
-                    display::err(&format!("\nstopped; `quorate play --resume {}` goes on", journal.id));
-                } else {
-                    display::err("\nstopped; running the same command again continues");
                 }
-                display::region(Vec::new());
+                // what dies with us has not failed
+                display::last_words(&match run.journal.get() {
+                    _ if run.shared.options.ansible_manners => {
+                        "[ERROR]: User interrupted execution".to_owned()
+                    }
+                    Some(journal) => format!("\nstopped; `quorate play --resume {}` goes on", journal.id),
+                    None => "\nstopped; running the same command again continues".to_owned(),
+                });
                 crate::run::end_now();
                 if let Some(journal) = run.journal.get() {
                     journal.end(super::status::INTERRUPTED, true, &crate::report::Recap::default());

@@ -25,6 +25,8 @@ mod schema;
 mod vault;
 
 pub use common::refresh_inventory;
+#[cfg(test)]
+pub(crate) use schema::events as events_schema;
 
 use std::process::ExitCode;
 
@@ -69,11 +71,12 @@ fn usage(error: &clap::Error, ansible: bool) -> u8 {
 }
 
 /// Options of a run that commands which only look take too, so that the line of a run can be asked about as it is.
-const OF_RUNS: [&str; 16] = [
+const OF_RUNS: [&str; 17] = [
     "check",
     "diff",
     "report",
     "events",
+    "junit",
     "plain",
     "forks",
     "flush_cache",
@@ -105,7 +108,7 @@ fn parsed_looking<A: clap::FromArgMatches>(command: clap::Command, args: &[Strin
     let name = command.get_name().to_owned();
     let words = std::iter::once(name.clone()).chain(args.iter().cloned());
     let matches = command.try_get_matches_from(words).map_err(|error| usage(&error, false))?;
-    for id in ["report", "events"] {
+    for id in ["report", "events", "junit"] {
         if matches.contains_id(id) {
             crate::report::display::err(&format!(
                 "error: `{name}` runs nothing, so there is nothing to --{id}"

@@ -8,7 +8,7 @@ use crate::diag::Diag;
 use crate::plan::{Node, TagFilter};
 use crate::playbook::Play;
 use crate::report::display;
-use crate::run::{Playbook, Runner};
+use crate::run::{Playbook, Run, Runner};
 use crate::vars::{PlayVars, TaskScope, render};
 use clap::Parser;
 use quorate_value::{Dict, Str, Value, str_of};
@@ -65,6 +65,10 @@ struct Args {
     /// it ends with status 7
     #[arg(long, value_name = "FILE", conflicts_with_all = ["resume", "check"], help_heading = "Run")]
     plan: Option<PathBuf>,
+    /// Read and write like a client of the etcd clusters that the run works on, every 100 ms, and say how long that was
+    /// not possible
+    #[arg(long, conflicts_with_all = ["list_hosts", "list_tasks", "list_tags", "syntax_check"], help_heading = "Output")]
+    probe: bool,
     /// Keep no record of this run: there is nothing to go on with, should it be stopped
     #[arg(long, help_heading = "Run")]
     no_journal: bool,
@@ -203,6 +207,9 @@ fn play(
         common::watch_interrupts(&run);
         let mut runner = Runner::new(run.clone(), filter, ground.limit.clone(), args.start_at_task.clone());
         runner.asks = args.step;
+        if args.probe {
+            probe(&run, &runner, &books, args.shape.check)?;
+        }
         let mut code = status::DONE;
         for book in &books {
             for (index, play) in book.plays.iter().enumerate() {
@@ -221,10 +228,20 @@ fn play(
                 break;
             }
         }
+        let probed = run.probe.get().map(|probe| probe.end()).unwrap_or_default();
+        for probed in &probed {
+            run.tell(crate::report::Event::Probed(Arc::new(probed.clone())));
+        }
         if code == status::DONE {
             runner.finish();
         }
+        for line in probed.iter().flat_map(crate::probe::Probed::lines) {
+            display::out(&line);
+        }
         run.guard.close().await;
+        if code == status::DONE && runner.status() == 0 && !run.is_interrupted() {
+            run.pool.forget_kept().await;
+        }
         run.pool.close().await;
         if let Some(recording) = &recording {
             recording.finish(&command_line(args))?;
@@ -243,6 +260,41 @@ fn play(
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     code
+}
+
+/// Begins to measure what clients can do, on the clusters of the hosts that the plays are for.
+fn probe(run: &Arc<Run>, runner: &Runner, books: &[Playbook], check: bool) -> Result<(), Cannot> {
+    if check {
+        return Err(Cannot::start(
+            "error: --probe writes a key, and --check changes nothing: leave one of them out",
+        ));
+    }
+    let task = crate::playbook::Task::plain(
+        "Probe",
+        "ansible.builtin.meta",
+        Dict::new(),
+        quorate_value::Span::default(),
+    );
+    let step = crate::plan::program::implicit_step(task, &Arc::default(), Vec::new());
+    let mut hosts: Vec<Arc<str>> = Vec::new();
+    for play in books.iter().flat_map(|book| &book.plays) {
+        let vars = Arc::new(PlayVars::new(play));
+        let scope = TaskScope::new(&run.shared, &vars, &Arc::from("localhost"), None);
+        // a play whose hosts cannot be told yet says so when it runs
+        for host in runner.hosts_of(play, &scope).map(|(hosts, _)| hosts).unwrap_or_default() {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+    }
+    let ground = crate::run::guard::cluster::Ground { run: run.clone(), play: Arc::default(), step };
+    let Some(probe) = crate::probe::Probe::begin(&ground, &hosts) else {
+        return Err(Cannot::start(
+            "error: --probe: none of these hosts belongs to an etcd cluster (they have no `etcd_cluster`)",
+        ));
+    };
+    run.probe.set(probe).ok();
+    Ok(())
 }
 
 /// Whether `rollback_after` has put something back, or will: nobody confirmed it.

@@ -22,14 +22,16 @@ enum What {
     Tasks,
     /// Hosts and groups
     Inventory,
+    /// One line of --events
+    Events,
 }
 
-/// Print the JSON Schema of playbooks, tasks or inventories, for editors and other tools.
+/// Print the JSON Schema of playbooks, tasks, inventories or the lines of --events, for editors and other tools.
 #[derive(Debug, Parser)]
 #[command(
     name = "quorate schema",
     disable_version_flag = true,
-    after_help = "Examples:\n  quorate schema playbook >playbook.schema.json\n  quorate schema inventory >inventory.schema.json"
+    after_help = "Examples:\n  quorate schema playbook >playbook.schema.json\n  quorate schema inventory >inventory.schema.json\n  quorate schema events >events.schema.json"
 )]
 struct Args {
     /// What it is about
@@ -52,6 +54,7 @@ pub(crate) fn main(args: &[String]) -> u8 {
         What::Playbook => playbook(),
         What::Tasks => tasks(),
         What::Inventory => inventory(),
+        What::Events => events(),
     };
     display::out(&written(&schema, 0));
     status::DONE
@@ -69,7 +72,57 @@ pub(super) fn files() -> Vec<(&'static str, String)> {
             ),
         ),
         ("inventory.schema.json", text(inventory())),
+        ("events.schema.json", text(events())),
     ]
+}
+
+/// A line of `--events`. What is added later is another property or another event: readers pass over what they do not know.
+pub(crate) fn events() -> Value {
+    let (text, count, flag) =
+        (json!({"type": "string"}), json!({"type": "integer", "minimum": 0}), json!({"type": "boolean"}));
+    let status = json!({"enum": ["ok", "changed", "skipped", "failed", "unreachable"]});
+    let object = |entries: &[(&str, &Value)]| {
+        let names: Vec<&str> = entries.iter().map(|(name, _)| *name).collect();
+        let of: Map<String, Value> =
+            entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).clone())).collect();
+        json!({"type": "object", "required": names, "properties": of})
+    };
+    let outage = object(&[("at_ms", &count), ("took_ms", &count), ("during", &text), ("open", &flag)]);
+    let outages = json!({"type": "array", "items": outage});
+    let tally = object(&[("count", &count), ("slowest_ms", &count), ("outages", &outages)]);
+    let counts = ["ok", "changed", "unreachable", "failed", "skipped", "rescued", "ignored"];
+    let counts: Vec<(&str, &Value)> = counts.iter().map(|name| (*name, &count)).collect();
+    let hosts = json!({"type": "object", "additionalProperties": object(&counts)});
+    let version = json!({"const": crate::report::record::EVENTS_VERSION});
+    let one = |name: &str, entries: &[(&str, &Value)]| {
+        let event = json!({"const": name});
+        let mut all = vec![("event", &event)];
+        all.extend_from_slice(entries);
+        object(&all)
+    };
+    let lines = [
+        one("run", &[("version", &version), ("at", &count)]),
+        one("playbook", &[("path", &text)]),
+        one("play", &[("name", &text), ("check", &flag)]),
+        one("task", &[("task", &count), ("title", &text), ("module", &text), ("place", &text)]),
+        one(
+            "result",
+            &[
+                ("task", &count),
+                ("host", &text),
+                ("status", &status),
+                ("ignored", &flag),
+                ("from_ms", &count),
+                ("to_ms", &count),
+                ("message", &text),
+            ],
+        ),
+        one("warning", &[("text", &text)]),
+        one("refused", &[("text", &text)]),
+        one("probe", &[("cluster", &text), ("reads", &tally), ("writes", &tally)]),
+        one("end", &[("took_ms", &count), ("hosts", &hosts)]),
+    ];
+    json!({"$schema": DRAFT, "title": "A line of --events", "oneOf": lines})
 }
 
 /// JSON with a line for each definition, so that a change of one is a change of a line.

@@ -275,6 +275,18 @@ impl Link {
         Ok(Box::pin(near))
     }
 
+    /// Tells the helper that nobody will ask for what it has kept.
+    pub async fn forget(&self) {
+        match &self.remote {
+            None => quorate_agent::kept::forget(),
+            Some(remote) => {
+                let sent = remote.send(&Request::Forget);
+                // one that does not listen keeps it for some days
+                tokio::time::timeout(Duration::from_millis(500), sent).await.ok();
+            }
+        }
+    }
+
     /// Tells the helper to go.
     pub async fn goodbye(&self) {
         if let Some(remote) = &self.remote {

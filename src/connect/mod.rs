@@ -346,6 +346,17 @@ impl Pool {
         }
     }
 
+    /// The run has ended well: no host needs to keep what its tasks came to.
+    pub async fn forget_kept(&self) {
+        let live: Vec<Arc<Link>> = {
+            let links = self.links.lock().expect("no panic while connecting");
+            links.values().filter_map(|slot| slot.get()?.as_ref().ok().cloned()).collect()
+        };
+        for link in live {
+            link.forget().await;
+        }
+    }
+
     /// Ends every helper; masters stay as long as `ControlPersist` says.
     pub async fn close(&self) {
         let links: Vec<_> = self.links.lock().expect("no panic while connecting").drain().collect();

@@ -28,6 +28,8 @@ pub(crate) fn spawn(words: &[String]) -> Result<Channel, ConnectError> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // Ctrl-C at the terminal is for us alone: what is in flight may be finished
+        .process_group(0)
         .kill_on_drop(false)
         .spawn()
         .map_err(|e| {

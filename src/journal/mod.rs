@@ -13,6 +13,7 @@ mod store;
 pub use inputs::Inputs;
 pub(crate) use inputs::changed;
 
+use crate::connect::Link;
 use crate::plan::Step;
 use crate::report::Status;
 use crate::run::task::{Done, Effect, registered};
@@ -32,6 +33,8 @@ const LONGEST_CHAIN: usize = 100;
 const LOOKED_AT: usize = 50;
 /// A result larger than this is not kept: its task runs again.
 const LARGEST: usize = 1 << 20;
+/// A host that does not say what it has kept within this time has kept nothing.
+const ANSWERS_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// What a run was asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +126,10 @@ enum Record {
         took: u64,
         counts: Vec<(String, [u32; 7])>,
     },
+    /// What hosts keep results under until the run has ended well.
+    Seal([u8; 32]),
+    /// A failure of a host is being taken care of.
+    Rescuing(String),
 }
 
 /// Which run of which task on which host.
@@ -138,6 +145,13 @@ pub struct Key {
     pub handler: bool,
     /// The how-manieth time on that host in that play.
     pub nth: u32,
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Key { play, host, place, handler, nth } = self;
+        write!(f, "{play} {host} {place} {handler} {nth}")
+    }
 }
 
 /// A result, as a journal has it.
@@ -249,6 +263,7 @@ pub struct Journal {
     writer: Mutex<Writer>,
     read: AtomicUsize,
     began: Instant,
+    seal: Option<[u8; 32]>,
 }
 
 struct Writer {
@@ -302,13 +317,26 @@ impl Journal {
         let began = Instant::now();
         let mut writer = Writer { file: Some(file), inputs };
         writer.put(&Record::Begun { at, user, pid: std::process::id(), asked });
-        let journal = Journal { id, writer: Mutex::new(writer), read: AtomicUsize::new(usize::MAX), began };
+        let mut seal = [0u8; 32];
+        let filled = std::fs::File::open("/dev/urandom")
+            .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut seal));
+        let seal = filled.is_ok().then_some(seal);
+        if let Some(seal) = seal {
+            writer.put(&Record::Seal(seal));
+        }
+        let (writer, read) = (Mutex::new(writer), AtomicUsize::new(usize::MAX));
+        let journal = Journal { id, writer, read, began, seal };
         journal.look();
         Ok(Arc::new(journal))
     }
 
     fn put(&self, record: &Record) {
         lock(&self.writer).put(record);
+    }
+
+    /// What hosts are to keep results under.
+    pub fn seal(&self) -> Option<[u8; 32]> {
+        self.seal
     }
 
     /// Files that have been read since.
@@ -332,6 +360,11 @@ impl Journal {
     pub fn told(&self, told: Told) {
         self.look();
         self.put(&Record::Done(Box::new(entry(told, self.began))));
+    }
+
+    /// A failure is being taken care of.
+    pub fn rescuing(&self, host: &str) {
+        self.put(&Record::Rescuing(host.to_owned()));
     }
 
     /// A failure has been taken care of.
@@ -454,6 +487,13 @@ pub enum End {
     Interrupted,
 }
 
+/// How far it has come that a failure is taken care of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Care {
+    Begun,
+    Done,
+}
+
 /// A run of the past.
 #[derive(Debug, Clone)]
 pub struct Past {
@@ -479,8 +519,9 @@ pub struct Past {
     pub refusals: Vec<String>,
     /// Counts by host.
     pub counts: Vec<(String, [u32; 7])>,
-    /// Failures that were rescued later on: the number of entries before.
-    rescued: Vec<(usize, String)>,
+    /// Failures that were taken care of later on: the number of entries before, the host, and how far that came.
+    rescued: Vec<(usize, String, Care)>,
+    seal: Option<[u8; 32]>,
 }
 
 impl Past {
@@ -498,6 +539,7 @@ impl Past {
             refusals: Vec::new(),
             counts: Vec::new(),
             rescued: Vec::new(),
+            seal: None,
         };
         let mut begun = false;
         for payload in frames::whole(bytes)? {
@@ -514,37 +556,45 @@ impl Past {
                     past.took = past.took.max(entry.to);
                     past.entries.push(*entry);
                 }
-                Record::Rescued(host) => past.rescued.push((past.entries.len(), host)),
+                Record::Rescued(host) => past.rescued.push((past.entries.len(), host, Care::Done)),
+                Record::Rescuing(host) => past.rescued.push((past.entries.len(), host, Care::Begun)),
                 Record::Refused(text) => past.refusals.push(text),
                 Record::Ended { status, interrupted, took, counts } => {
                     past.end = if interrupted { End::Interrupted } else { End::Status(status) };
                     (past.took, past.counts) = (took, counts);
                 }
+                Record::Seal(seal) => past.seal = Some(seal),
             }
         }
         begun.then_some(past)
     }
 
     /// What stands of it, for a run that goes on from there: on each host everything before the first failure that
-    /// nothing took care of.
+    /// nothing took care of. Where care had only begun, and nothing else failed, it goes on.
     fn standing(&self) -> HashMap<Key, Entry> {
-        let mut hosts: HashMap<&str, (Vec<&Entry>, Vec<usize>)> = HashMap::new();
+        // each failure with whether it is being taken care of
+        let mut hosts: HashMap<&str, (Vec<&Entry>, Vec<(usize, bool)>)> = HashMap::new();
         let mut rescued = self.rescued.iter().peekable();
-        for (at, entry) in self.entries.iter().enumerate() {
-            while let Some((_, host)) = rescued.next_if(|(before, _)| *before <= at) {
-                hosts.entry(host).or_default().1.pop();
+        for at in 0..=self.entries.len() {
+            while let Some((_, host, care)) = rescued.next_if(|(before, ..)| *before <= at) {
+                let (_, failures) = hosts.entry(host).or_default();
+                match care {
+                    Care::Done => drop(failures.pop()),
+                    Care::Begun => {
+                        failures.iter_mut().last().into_iter().for_each(|(_, cared)| *cared = true)
+                    }
+                }
             }
+            let Some(entry) = self.entries.get(at) else { break };
             let (entries, failures) = hosts.entry(&entry.host).or_default();
             if entry.failed {
-                failures.push(entries.len());
+                failures.push((entries.len(), false));
             }
             entries.push(entry);
         }
-        for (_, host) in rescued {
-            hosts.entry(host).or_default().1.pop();
-        }
-        let stands = |(entries, failures): (Vec<&Entry>, Vec<usize>)| {
-            let end = failures.first().copied().unwrap_or(entries.len());
+        let stands = |(entries, failures): (Vec<&Entry>, Vec<(usize, bool)>)| {
+            let first = failures.first().filter(|_| failures.iter().any(|(_, cared)| !cared));
+            let end = first.map_or(entries.len(), |(at, _)| *at);
             entries[..end]
                 .iter()
                 .filter(|entry| entry.kept.is_some())
@@ -619,22 +669,47 @@ pub struct Resume {
     pub id: String,
     standing: HashMap<Key, Entry>,
     used: AtomicUsize,
+    /// What hosts have kept results under.
+    seals: Vec<[u8; 32]>,
+    /// What they have kept, asked once a helper.
+    kept: tokio::sync::Mutex<Vec<(Arc<Link>, HashMap<String, Dict>)>>,
 }
 
 impl Resume {
     /// What stands of a run.
     pub fn of(past: &Past) -> Arc<Self> {
         let mut runs = vec![past.standing()];
+        let mut seals: Vec<[u8; 32]> = past.seal.into_iter().collect();
         // what the run before stood on stands still, though this one may not have come to it
         let mut before = past.asked.resumes.clone();
         while let Some(past) =
             before.take().filter(|_| runs.len() < LONGEST_CHAIN).and_then(|id| find(&id).ok())
         {
             runs.push(past.standing());
+            seals.extend(past.seal);
             before = past.asked.resumes;
         }
         let standing = runs.into_iter().rev().flatten().collect();
-        Arc::new(Resume { id: past.id.clone(), standing, used: AtomicUsize::new(0) })
+        let (used, kept) = (AtomicUsize::new(0), tokio::sync::Mutex::default());
+        Arc::new(Resume { id: past.id.clone(), standing, used, seals, kept })
+    }
+
+    /// What a job came to of which only its host knows: the controller was gone before it heard. Each once.
+    pub async fn kept(&self, link: &Arc<Link>, name: &str) -> Option<Dict> {
+        if self.seals.is_empty() {
+            return None;
+        }
+        let mut kept = self.kept.lock().await;
+        let at = match kept.iter().position(|(known, _)| Arc::ptr_eq(known, link)) {
+            Some(at) => at,
+            None => {
+                kept.push((link.clone(), asked_for(link, &self.seals).await));
+                kept.len() - 1
+            }
+        };
+        let result = kept[at].1.remove(name)?;
+        self.used.fetch_add(1, Ordering::Relaxed);
+        Some(result)
     }
 
     /// How many results stand.
@@ -675,6 +750,20 @@ impl Resume {
             register: kept.register.clone(),
         })
     }
+}
+
+/// Asks a host what it has kept of runs. One that does not say has kept nothing.
+async fn asked_for(link: &Link, seals: &[[u8; 32]]) -> HashMap<String, Dict> {
+    let seals = seals.iter().map(|seal| Value::from(quorate_agent::protocol::hex(seal))).collect::<Vec<_>>();
+    let args = quorate_value::dict! {"seals" => Value::list(seals)};
+    let job = quorate_agent::protocol::Job { module: "_kept".into(), args, ..Default::default() };
+    let Ok(said) = link.run(job, Vec::new(), Some(ANSWERS_WITHIN)).await else { return HashMap::new() };
+    let entries = said.get("kept").and_then(Value::as_list).unwrap_or_default();
+    let entry = |entry: &Value| {
+        let entry = entry.as_dict()?;
+        Some((entry.get("name")?.as_str()?.to_owned(), entry.get("result")?.as_dict()?.clone()))
+    };
+    entries.iter().filter_map(entry).collect()
 }
 
 #[cfg(test)]
@@ -748,6 +837,32 @@ mod tests {
             };
             assert_eq!(places.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{whole} records");
         }
+    }
+
+    /// A run that is killed while a failure is taken care of goes on with that; one whose care failed too begins anew.
+    #[test]
+    fn care_that_had_begun_goes_on() {
+        let stands = |more: Vec<Record>| {
+            let mut bytes = frames::MAGIC.to_vec();
+            let mut records = vec![
+                Record::Begun { at: 5, user: "me".into(), pid: 1, asked: Asked::default() },
+                entry("a", "try", Status::Failed),
+            ];
+            records.extend(more);
+            records.iter().for_each(|r| bytes.extend(frames::framed(&postcard::to_allocvec(r).unwrap())));
+            let past = Past::read(&Name { at: 5, id: "ab".into() }, &bytes, false).unwrap();
+            let mut places: Vec<String> = past.standing().keys().map(|key| key.place.clone()).collect();
+            places.sort();
+            places.join(" ")
+        };
+        let care = || Record::Rescuing("a".into());
+        assert_eq!(stands(Vec::new()), "");
+        assert_eq!(stands(vec![care()]), "try");
+        assert_eq!(stands(vec![care(), entry("a", "rescue", Status::Ok)]), "rescue try");
+        assert_eq!(stands(vec![care(), entry("a", "rescue", Status::Failed)]), "");
+        let nested =
+            vec![care(), entry("a", "rescue", Status::Failed), care(), entry("a", "more", Status::Ok)];
+        assert_eq!(stands(nested), "more rescue try");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::display::{self, Look, Tone};
 use super::{ErrorChain, Event, Outcome, Reader, Status, diff};
 use crate::plan::Step;
+use indexmap::IndexMap;
 use quorate_value::{Dict, JsonStyle, Span, Value, dict, source_of, str_of};
 use std::collections::HashSet;
 
@@ -27,6 +28,8 @@ pub struct Manner {
     pub per_host_start: bool,
     /// `check_mode_markers`.
     pub check_markers: bool,
+    /// Failures that several hosts share are told once more at the end, together, to standard error.
+    pub merges: bool,
 }
 
 impl Default for Manner {
@@ -41,6 +44,7 @@ impl Default for Manner {
             failed_to_stderr: false,
             per_host_start: false,
             check_markers: false,
+            merges: false,
         }
     }
 }
@@ -52,12 +56,14 @@ pub struct Ansible {
     /// A task banner that waits for its first line worth showing.
     waiting: Option<String>,
     told: HashSet<String>,
+    /// Failures that nobody ignores, and whose they are.
+    alike: IndexMap<(String, String), Vec<String>>,
 }
 
 impl Ansible {
     /// A reader that prints.
     pub fn new(look: Look, manner: Manner) -> Self {
-        Ansible { look, manner, waiting: None, told: HashSet::new() }
+        Ansible { look, manner, waiting: None, told: HashSet::new(), alike: IndexMap::new() }
     }
 
     fn banner(&self, text: &str) {
@@ -180,6 +186,32 @@ impl Ansible {
         }
         let text = self.look.paint(Tone::Error, text.strip_suffix('\n').unwrap_or(&text));
         if self.manner.failed_to_stderr { display::err(&text) } else { display::out(&text) }
+    }
+
+    fn remember(&mut self, step: &Step, outcome: &Outcome) {
+        let failed = matches!(outcome.status, Status::Failed | Status::Unreachable) && !outcome.ignored;
+        if self.manner.merges && failed {
+            let what = (step.title(), super::live::failure(outcome));
+            self.alike.entry(what).or_default().push(Self::host(outcome));
+        }
+    }
+
+    /// What several hosts have failed at alike.
+    fn merged(&mut self) {
+        for ((title, text), mut hosts) in std::mem::take(&mut self.alike) {
+            if hosts.len() < 2 {
+                continue;
+            }
+            hosts.sort();
+            let hosts = super::live::names(&hosts, self.look.columns.saturating_sub(30), "...");
+            let lines: Vec<String> =
+                text.lines().map(|line| format!("  {line}").trim_end().to_owned()).collect();
+            display::err(
+                &self
+                    .look
+                    .paint(Tone::Error, &format!("failed alike on {hosts}: {title}\n{}", lines.join("\n"))),
+            );
+        }
     }
 
     fn failure(&mut self, step: &Step, outcome: &Outcome, looped: bool) {
@@ -447,7 +479,10 @@ impl Reader for Ansible {
                 }
                 self.line(Tone::Verbose, &text);
             }
-            Event::Result { step, looped, outcome } => self.result(step, outcome, *looped),
+            Event::Result { step, looped, outcome } => {
+                self.result(step, outcome, *looped);
+                self.remember(step, outcome);
+            }
             Event::Included { what, hosts, label } => {
                 let hosts: Vec<&str> = hosts.iter().map(AsRef::as_ref).collect();
                 let label =
@@ -473,6 +508,8 @@ impl Reader for Ansible {
                 }
             }
             Event::Refused { text } => display::err(&self.look.paint(Tone::Error, text)),
+            // told below the recap
+            Event::Probed(_) => {}
             Event::Finished(recap) => {
                 self.banner("PLAY RECAP");
                 let mut hosts: Vec<_> = recap.hosts.iter().collect();
@@ -519,6 +556,7 @@ impl Reader for Ansible {
                     }
                     display::out("");
                 }
+                self.merged();
             }
         }
     }

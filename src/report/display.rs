@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 /// Text attributes, by what they mean.
@@ -85,6 +86,27 @@ struct Region {
 
 static REGION: Mutex<Region> = Mutex::new(Region { lines: Vec::new(), drawn: Vec::new(), asking: false });
 
+/// The last words have been said.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Says something, and nothing after it: the program ends at once, and what happens while it does is nobody's failure.
+pub fn last_words(text: &str) {
+    let text = displayable(&crate::secrets::scrub(text)).into_owned();
+    let mut region = the_region();
+    let drawn = std::mem::take(&mut region.drawn);
+    if !drawn.is_empty() {
+        let mut stdout = std::io::stdout().lock();
+        write!(stdout, "{}", erased(&drawn, size().0)).and_then(|()| stdout.flush()).ok();
+    }
+    writeln!(std::io::stderr().lock(), "{text}").ok();
+    log(&text);
+    SILENT.store(true, Ordering::Relaxed);
+}
+
+fn is_silent() -> bool {
+    SILENT.load(Ordering::Relaxed)
+}
+
 fn the_region() -> std::sync::MutexGuard<'static, Region> {
     REGION.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -103,7 +125,7 @@ pub(super) fn erased(drawn: &[String], columns: usize) -> String {
 pub fn region(lines: Vec<String>) {
     let mut region = the_region();
     region.lines = lines;
-    if region.asking || (region.lines.is_empty() && region.drawn.is_empty()) {
+    if is_silent() || region.asking || (region.lines.is_empty() && region.drawn.is_empty()) {
         return;
     }
     // in one piece, so that nothing flickers
@@ -138,6 +160,9 @@ pub fn unicode() -> bool {
 /// Prints where a region may be drawn: it gives way, and comes back below.
 fn around(print: impl FnOnce()) {
     let mut region = the_region();
+    if is_silent() {
+        return;
+    }
     let drawn = std::mem::take(&mut region.drawn);
     let there = !drawn.is_empty();
     if there {

@@ -97,6 +97,7 @@ pub fn page(run: &RunRecord, command: &str) -> String {
         );
     }
     failures(&mut out, run);
+    probes(&mut out, run);
     recap(&mut out, run);
     chart(&mut out, run);
     critical(&mut out, run);
@@ -155,6 +156,47 @@ fn named(hosts: &[&str]) -> String {
         0..=12 => hosts.join(", "),
         n => format!("{} and {} more", hosts[..10].join(", "), n - 10),
     }
+}
+
+/// What clients could do meanwhile.
+fn probes(out: &mut String, run: &RunRecord) {
+    use crate::probe::Wish;
+    if run.probes.is_empty() {
+        return;
+    }
+    out.push_str("<section class=\"probes\"><h2>Could clients read and write?</h2>\n");
+    for probed in &run.probes {
+        let _ = writeln!(out, "<h3>{}</h3><ul>", escape(&probed.cluster));
+        for (wish, tally) in [(Wish::Read, &probed.reads), (Wish::Write, &probed.writes)] {
+            let sentence = tally.sentence(wish);
+            let mut letters = sentence.chars();
+            let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+            let _ = writeln!(out, "<li>{}{}.</li>", escape(&first), escape(letters.as_str()));
+        }
+        out.push_str("</ul>\n");
+        let outages = [(Wish::Read, &probed.reads), (Wish::Write, &probed.writes)]
+            .into_iter()
+            .flat_map(|(wish, tally)| tally.outages.iter().map(move |outage| (wish, outage)));
+        let mut outages: Vec<_> = outages.collect();
+        if outages.is_empty() {
+            continue;
+        }
+        outages.sort_by_key(|(_, outage)| outage.at);
+        out.push_str("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Times in which clients could not\"><table><thead><tr><th scope=\"col\">At</th><th scope=\"col\">Clients could not</th><th scope=\"col\">For</th><th scope=\"col\">While</th></tr></thead><tbody>\n");
+        for (wish, outage) in outages.iter().take(SHOWN) {
+            let _ = writeln!(
+                out,
+                "<tr class=\"failed\"><th scope=\"row\">{}</th><td>{}</td><td>{}{}</td><td>{}</td></tr>",
+                seconds(outage.at),
+                wish.word(),
+                seconds(outage.took),
+                if outage.open { ", until the end" } else { "" },
+                escape(&outage.during),
+            );
+        }
+        out.push_str("</tbody></table></div>\n");
+    }
+    out.push_str("</section>\n");
 }
 
 fn recap(out: &mut String, run: &RunRecord) {

@@ -258,6 +258,8 @@ impl View {
             Event::Refused { text } => {
                 out.extend(text.lines().map(|line| self.look.paint(Tone::Error, line)));
             }
+            // told below the recap
+            Event::Probed(_) => {}
             Event::Finished(_) => out.extend(self.close(now, columns)),
         }
         out
@@ -568,7 +570,7 @@ fn debug_text(outcome: &Outcome) -> Option<String> {
 }
 
 /// A failure for people: what was said, where, and the last words of the command.
-fn failure(outcome: &Outcome) -> String {
+pub(super) fn failure(outcome: &Outcome) -> String {
     let mut out = match &outcome.error {
         Some(chain) if !chain.links.is_empty() => {
             let words: Vec<&str> = chain.links.iter().map(|(text, _)| text.trim_end_matches('.')).collect();
@@ -613,7 +615,7 @@ fn seconds(took: Duration) -> String {
 }
 
 /// Some names, and how many more: no wider than so many columns, as long as one name is not.
-fn names(hosts: &[String], room: usize, dots: &str) -> String {
+pub(super) fn names(hosts: &[String], room: usize, dots: &str) -> String {
     let all = hosts.join(" ");
     if all.width() <= room {
         return all;

@@ -122,6 +122,7 @@ impl Reader for Minimal {
             | Event::Retry { .. }
             | Event::Included { .. }
             | Event::Notified { .. }
+            | Event::Probed(_)
             | Event::Finished(_) => {}
         }
     }

@@ -9,6 +9,7 @@ pub mod callbacks;
 pub mod diff;
 pub mod display;
 pub mod html;
+pub mod junit;
 pub mod live;
 mod minimal;
 pub mod record;
@@ -184,6 +185,8 @@ pub enum Event {
         /// The whole text, several lines.
         text: String,
     },
+    /// What clients of a cluster could do meanwhile.
+    Probed(std::sync::Arc<crate::probe::Probed>),
     /// The run has ended.
     Finished(Recap),
 }

@@ -120,6 +120,8 @@ pub struct RunRecord {
     pub warnings: Vec<String>,
     /// What the guard refused.
     pub refusals: Vec<String>,
+    /// What clients of clusters could do meanwhile.
+    pub probes: Vec<Arc<crate::probe::Probed>>,
     /// Counts by host.
     pub recap: IndexMap<Arc<str>, Counts>,
     /// Whether the end was told.
@@ -237,6 +239,27 @@ impl Reader for Recorder {
                 record().refusals.push(text.clone());
                 self.line(serde_json::json!({"event": "refused", "text": text}));
             }
+            Event::Probed(probed) => {
+                let told = |tally: &crate::probe::Tally| {
+                    let outages: Vec<serde_json::Value> = tally
+                        .outages
+                        .iter()
+                        .map(|it| {
+                            serde_json::json!({
+                                "at_ms": it.at, "took_ms": it.took, "during": it.during, "open": it.open,
+                            })
+                        })
+                        .collect();
+                    serde_json::json!({
+                        "count": tally.count, "slowest_ms": tally.slowest, "outages": outages,
+                    })
+                };
+                self.line(serde_json::json!({
+                    "event": "probe", "cluster": probed.cluster,
+                    "reads": told(&probed.reads), "writes": told(&probed.writes),
+                }));
+                record().probes.push(probed.clone());
+            }
             Event::Finished(recap) => {
                 let took = self.clock.now();
                 {
@@ -269,6 +292,7 @@ mod tests {
     use crate::plan::{Context, program::implicit_step};
     use crate::playbook::Task;
     use quorate_value::{Dict, Span, dict};
+    use std::collections::BTreeSet;
 
     #[test]
     fn a_run_is_collected() {
@@ -298,6 +322,9 @@ mod tests {
         recorder.event(&Event::Result { step, looped: false, outcome });
         let mut recap = super::super::Recap::default();
         recap.hosts.insert(host.clone(), Counts { failed: 1, ..Counts::default() });
+        let tally = crate::probe::Tally::default();
+        let probed = crate::probe::Probed { cluster: "etcd".into(), reads: tally.clone(), writes: tally };
+        recorder.event(&Event::Probed(Arc::new(probed)));
         recorder.event(&Event::Finished(recap));
         let record = recorder.record.lock().unwrap().clone();
         let cell = &record.plays[0].tasks[0].1.hosts[&host];
@@ -311,6 +338,17 @@ mod tests {
                 serde_json::from_str::<serde_json::Value>(line).unwrap()["event"].as_str().unwrap().to_owned()
             })
             .collect();
-        assert_eq!(kinds, ["run", "playbook", "play", "task", "result", "end"]);
+        assert_eq!(kinds, ["run", "playbook", "play", "task", "result", "probe", "end"]);
+        // the schema that is shipped knows each line, and each of its names
+        let schema = crate::cli::events_schema();
+        for line in text.lines() {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            let of = |it: &&serde_json::Value| it["properties"]["event"]["const"] == line["event"];
+            let form =
+                schema["oneOf"].as_array().unwrap().iter().find(of).expect("the schema has this event");
+            let names: BTreeSet<&String> = form["properties"].as_object().unwrap().keys().collect();
+            let said: BTreeSet<&String> = line.as_object().unwrap().keys().collect();
+            assert_eq!(names, said, "{line}");
+        }
     }
 }

@@ -52,6 +52,8 @@ pub struct Flight {
     deferred: AtomicBool,
     dropped: AtomicBool,
     alone: bool,
+    /// What the journal calls the work; nothing where there is none.
+    work: Option<Arc<str>>,
 }
 
 impl Flight {
@@ -65,7 +67,20 @@ impl Flight {
             deferred: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
             alone: false,
+            work: None,
         }
+    }
+
+    /// The same for work that the journal calls so.
+    #[must_use]
+    pub fn of(mut self, work: Option<Arc<str>>) -> Self {
+        self.work = work;
+        self
+    }
+
+    /// What the journal calls the work.
+    pub fn work(&self) -> Option<Arc<str>> {
+        self.work.clone()
     }
 
     /// A task behind others, which will set the variables `unknown`.

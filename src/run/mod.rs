@@ -47,6 +47,8 @@ pub struct Run {
     pub resume: std::sync::OnceLock<Arc<crate::journal::Resume>>,
     /// What would be done, in check mode where somebody plans.
     pub forecast: std::sync::OnceLock<Arc<crate::forecast::Forecast>>,
+    /// Who measures whether clients can read and write meanwhile.
+    pub probe: std::sync::OnceLock<Arc<crate::probe::Probe>>,
     /// The plan that this run is held to.
     pub promise: std::sync::OnceLock<Arc<crate::forecast::Promise>>,
     /// Blocks that are rolled back unless confirmed.

@@ -1323,7 +1323,8 @@ impl Runner {
 
     fn start(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>, sender: &Sender) {
         self.occupy(batch, index, step);
-        let flight = Flight::head(committer(index, step, sender));
+        let work = batch.hosts[index].work.as_ref().map(|work| Arc::from(work.key.to_string()));
+        let flight = Flight::head(committer(index, step, sender)).of(work);
         let flight = if batch.runs_ahead { flight } else { flight.alone() };
         self.launch(batch, index, step, flight, sender);
     }
@@ -1349,6 +1350,9 @@ impl Runner {
             let gates = batch.graph.gates_up_to(batch.hosts[index].at);
             clock.begin(step.id, &name, gates);
         }
+        if let Some(probe) = self.run.probe.get() {
+            probe.work(step, &name);
+        }
         if let Some(running) = self.run.running.get() {
             running.begin(step, &name);
         }
@@ -1360,6 +1364,7 @@ impl Runner {
         let host = &batch.hosts[index];
         let (name, rescuing) = (host.name.clone(), host.rescuing.back().cloned());
         let key = host.work.as_ref().map(|work| work.key.clone());
+        let work = flight.work();
         let (run, play, step, sender) = (self.run.clone(), batch.vars.clone(), step.clone(), sender.clone());
         tokio::spawn(async move {
             let events = {
@@ -1382,7 +1387,7 @@ impl Runner {
                     sender.send(Message::NotBegun(index, step)).ok();
                     return;
                 }
-                let flight = Flight::head(committer(index, &step, &sender));
+                let flight = Flight::head(committer(index, &step, &sender)).of(work);
                 done = task::run(&run, &play, &name, &step, rescuing, &events, Some(&flight)).await;
             }
             sender.send(Message::Done(index, step, Box::new(done))).ok();
@@ -1411,9 +1416,24 @@ impl Runner {
         let unknown: Vec<String> = in_front.flat_map(|step| ahead::sets(step)).collect();
         let (turn, comes) = tokio::sync::oneshot::channel();
         let tail: Option<Tail> = commit.tail;
-        let flight = Flight::ahead(unknown, tail, comes, committer(index, &step, sender));
+        let work = self.key_ahead(batch, index, &step).map(|key| Arc::from(key.to_string()));
+        let flight = Flight::ahead(unknown, tail, comes, committer(index, &step, sender)).of(work);
         self.launch(batch, index, &step, flight, sender);
         batch.hosts[index].ahead.push_back(Waiting { step, turn });
+    }
+
+    /// What the journal will call a step whose turn has not come, where there is a journal.
+    fn key_ahead(&self, batch: &Batch, index: usize, step: &Arc<Step>) -> Option<crate::journal::Key> {
+        self.run.journal.get()?;
+        let host = &batch.hosts[index];
+        let (place, handler) = (crate::journal::place(step), step.context.handlers);
+        let same = |waiting: &&Waiting| {
+            crate::journal::place(&waiting.step) == place && waiting.step.context.handlers == handler
+        };
+        let before = host.ahead.iter().filter(same).count() as u32;
+        let visits = self.visits.get(&(host.name.clone(), place.clone(), handler)).copied().unwrap_or(0);
+        let nth = visits + before;
+        Some(crate::journal::Key { play: self.number, host: host.name.to_string(), place, handler, nth })
     }
 
     fn receive(&mut self, batch: &mut Batch, message: Message, sender: &Sender) -> Result<(), Diag> {
@@ -1439,6 +1459,9 @@ impl Runner {
                 let name = batch.hosts[index].name.clone();
                 if let Some(clock) = self.run.clock.get() {
                     clock.end(step.id, &name);
+                }
+                if let Some(probe) = self.run.probe.get() {
+                    probe.rest(step.id, &name);
                 }
                 if let Some(running) = self.run.running.get() {
                     running.end(step.id, &name);
@@ -1758,7 +1781,12 @@ impl Runner {
         let fate = batch.hosts[index].fail(&batch.program);
         let counts = self.count(&name);
         match fate {
-            Fate::Rescued => counts.rescued += 1,
+            Fate::Rescued => {
+                counts.rescued += 1;
+                if let Some(journal) = self.run.journal.get() {
+                    journal.rescuing(&name);
+                }
+            }
             Fate::Delayed | Fate::Out => counts.failed += 1,
         }
         if fate == Fate::Out {

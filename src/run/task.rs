@@ -207,7 +207,7 @@ pub async fn run(
         scope.locals.insert("ansible_failed_task", task);
         scope.locals.insert("ansible_failed_result", result);
     }
-    let life = Life { run, play, host, step, tell, flight };
+    let life = Life { run, play, host, step, tell, flight, nth: 0 };
     if let Some(failure) = nowhere {
         // a task that does not run needs no module
         let attempt = match life.first_false(&scope) {
@@ -259,6 +259,8 @@ struct Life<'a> {
     host: &'a Arc<str>,
     step: &'a Arc<Step>,
     flight: Option<&'a Flight>,
+    /// The how-manieth item of a loop.
+    nth: usize,
 }
 
 impl Life<'_> {
@@ -447,7 +449,7 @@ impl Life<'_> {
                 } else {
                     turn.send(()).ok();
                 }
-                stream.push_back(self.streamed(here, front, comes, sent));
+                stream.push_back(self.streamed(next, here, front, comes, sent));
                 next += 1;
             }
             if index > 0
@@ -463,7 +465,7 @@ impl Life<'_> {
             scope.locals.update(&locals);
             let mut attempt = match stream.next().await {
                 Some(attempt) => attempt,
-                None => self.item(scope.fork()).await,
+                None => Life { nth: index, ..*self }.item(scope.fork()).await,
             };
             attempt.result.update(&locals_of_result(&locals));
             if let Some(template) = control.label.as_ref()
@@ -614,6 +616,7 @@ impl Life<'_> {
     /// `turn` that all of them have been dealt with, and `sent` tells the same to the one behind it.
     async fn streamed(
         &self,
+        nth: usize,
         scope: TaskScope,
         front: Option<oneshot::Receiver<Tail>>,
         turn: oneshot::Receiver<()>,
@@ -629,26 +632,27 @@ impl Life<'_> {
                 }
             }
         };
+        let work = || self.flight.and_then(Flight::work);
         let tail = match front {
             None => None,
             Some(front) => front.await.ok(),
         };
         let flight = match tail {
-            Some(tail) => Flight::ahead(Vec::new(), Some(tail), turn, commit()),
+            Some(tail) => Flight::ahead(Vec::new(), Some(tail), turn, commit()).of(work()),
             None => {
                 turn.await.ok();
-                Flight::head(commit())
+                Flight::head(commit()).of(work())
             }
         };
         let mut here = scope.fork();
         here.early = flight.early();
-        let attempt = Life { flight: Some(&flight), ..*self }.item(here).await;
+        let attempt = Life { flight: Some(&flight), nth, ..*self }.item(here).await;
         flight.settle(true).await;
         if !flight.is_deferred() {
             return attempt;
         }
-        let flight = Flight::head(commit());
-        Life { flight: Some(&flight), ..*self }.item(scope).await
+        let flight = Flight::head(commit()).of(work());
+        Life { flight: Some(&flight), nth, ..*self }.item(scope).await
     }
 
     fn loop_name(&self, scope: &TaskScope, value: &Value) -> Option<String> {
@@ -978,6 +982,7 @@ impl Life<'_> {
             become_: become_.as_ref(),
             delegated: delegated.as_deref(),
             flight: self.flight,
+            nth: self.nth,
             async_: self.async_of(scope)?,
         };
         let outcome = self.guarded(&call, timeout).await;

@@ -115,7 +115,8 @@ pub(super) fn plan_of(args: &mut Args, path: &Path) -> Result<Plan, Cannot> {
 /// Looks whether the hosts are still as the plan says.
 pub(super) fn still(args: &Args, plan: &Plan, books: &[Playbook], filter: TagFilter) -> Result<(), Cannot> {
     let mut shape = args.shape.clone();
-    (shape.check, shape.diff, shape.report, shape.events) = (true, true, None, None);
+    (shape.check, shape.diff) = (true, true);
+    (shape.report, shape.events, shape.junit) = (None, None, None);
     let first = super::locate(&args.playbooks[0], false)?;
     let words = (super::filter_words(&args.tags), super::filter_words(&args.skip_tags));
     let ground = super::common::ground(&shape, Some(&first), false, (&words.0, &words.1))?;

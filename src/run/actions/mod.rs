@@ -53,6 +53,8 @@ pub struct ActionCall<'a> {
     pub delegated: Option<&'a str>,
     /// How it may be sent before its turn.
     pub flight: Option<&'a Flight>,
+    /// The how-manieth item of a loop.
+    pub nth: usize,
     /// `async` and `poll`, seconds.
     pub async_: Option<(u64, u64)>,
 }

@@ -2,8 +2,10 @@
 
 use super::{ActionCall, ActionResult};
 use crate::connect::{Blob, Link, RunError};
+use crate::run::ahead::Flight;
 use crate::run::task::{Failure, connection_failure, number};
 use crate::vars::render;
+use quorate_agent::kept::Keep;
 use quorate_agent::protocol::{AsyncSpec, Job};
 use quorate_value::{Dict, Value, dict, str_of};
 use std::sync::Arc;
@@ -85,6 +87,15 @@ pub(super) async fn module(
                 }
             },
         };
+        if let Some(name) = kept_as(call, flight, &job) {
+            if let Some(resume) = call.run.resume.get()
+                && let Some(result) = resume.kept(&link, &name).await
+            {
+                return Ok(result);
+            }
+            job.keep =
+                call.run.journal.get().and_then(|journal| journal.seal()).map(|seal| Keep { seal, name });
+        }
         return match flight.run(&link, job, blobs).await {
             Some(result) => result.map_err(|e| run_failure(call, e)),
             None => Err(Failure::default()),
@@ -130,6 +141,25 @@ pub(super) async fn module(
             return Err(failure);
         }
     }
+}
+
+/// What a host calls the result of a job, so that a run that goes on finds it: the task, the item, the job. Nothing
+/// where the result is of no use later, or may stand nowhere.
+fn kept_as(call: &ActionCall<'_>, flight: &Flight, job: &Job) -> Option<String> {
+    use sha2::{Digest as _, Sha256};
+    let work = flight.work()?;
+    let task = &call.step.task;
+    // each attempt of these is another
+    let tried_again = !task.until.is_empty() || task.retries.is_some();
+    if call.check || call.no_log || tried_again || crate::journal::runs_again(call.step.module()) {
+        return None;
+    }
+    let mut digest = Sha256::new();
+    digest.update(format!("{work}\n{}\n{}\n", call.nth, job.module));
+    digest.update(quorate_value::to_json(&Value::dict(job.args.clone())));
+    digest.update(format!("{:?}", job.environment));
+    digest.update(format!("{:?}", call.become_.map(|become_| &become_.user)));
+    Some(digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Runs a module of ours somewhere else than the call says.

@@ -272,7 +272,10 @@ fn arm(id: &str, after: u64, paths: &[(String, bool)], units: &[String]) -> Stri
     for unit in units {
         out.push_str(&format!("unit {} {}\n", short(unit), shlex::quote(unit)));
     }
-    out.push_str(&format!("cat > \"$d/restore.sh\" <<'RESTORE'\nd={}\n{RESTORE}RESTORE\n", folder(id)));
+    out.push_str(&format!(
+        "cat > \"$d/restore.sh\" <<'RESTORE'\nd={}\nid={id}\n{RESTORE}RESTORE\n",
+        folder(id)
+    ));
     out.push_str(&format!("after={after}\n{TIMER}"));
     out
 }
@@ -309,7 +312,9 @@ unit() {
 "#;
 
 const RESTORE: &str = r#"cd /
-mkdir "$d/decided" 2>/dev/null || exit 0
+# a machine that went down half-way through goes on when it is up again
+mkdir "$d/decided" 2>/dev/null || { [ "${1-}" = boot ] && [ -e "$d/restoring" ] && [ ! -e "$d/restored" ]; } || exit 0
+: > "$d/restoring"
 for seen in "$d"/*.seen; do
   [ -e "$seen" ] || continue
   b=${seen%.seen}; p=$(cat "$b.path"); kind=$(cat "$b.kind")
@@ -337,10 +342,24 @@ for u in "$d"/*.unit; do
     *) systemctl stop -- "$name";;
   esac
 done
+rm -f -- "/etc/systemd/system/timers.target.wants/quorate-rollback-$id.timer" \
+  "/etc/systemd/system/quorate-rollback-$id.timer" "/etc/systemd/system/quorate-rollback-$id.service"
 : > "$d/restored"
 "#;
 
-const TIMER: &str = r#"n=$(cat "$d/n" 2>/dev/null || echo 0)
+/// A unit for the next boot, and the timer of this one.
+const TIMER: &str = r#"u=/etc/systemd/system/quorate-rollback-$id
+if ! { printf '%s\n' '[Unit]' 'Description=Put back what nobody has confirmed (rollback_after)' '[Service]' \
+    'Type=oneshot' "ExecStart=/bin/sh $d/restore.sh boot" > "$u.service" &&
+  printf '%s\n' '[Unit]' 'Description=Put back what nobody confirms after a boot (rollback_after)' '[Timer]' \
+    "OnBootSec=${after}s" 'AccuracySec=500ms' > "$u.timer" &&
+  mkdir -p /etc/systemd/system/timers.target.wants &&
+  ln -sf "../quorate-rollback-$id.timer" /etc/systemd/system/timers.target.wants/; }; then
+  echo 'no unit can be set for the next boot: is /etc/systemd/system read-only?' >&2; exit 1
+fi
+# all of it is on the disk before anything is changed
+sync "$d"/* "$d" "$u.service" "$u.timer" /etc/systemd/system/timers.target.wants 2>/dev/null || sync
+n=$(cat "$d/n" 2>/dev/null || echo 0)
 next=$((n + 1))
 systemd-run --quiet --collect --unit="quorate-rollback-$id-$next" --on-active="${after}s" \
   --timer-property=AccuracySec=500ms /bin/sh "$d/restore.sh"
@@ -350,7 +369,7 @@ echo "$next" > "$d/n"
 
 fn confirmed(id: &str) -> String {
     format!(
-        "d={}\n[ -d \"$d\" ] || exit 3\nmkdir \"$d/decided\" 2>/dev/null || exit 3\nsystemctl stop \"quorate-rollback-{id}-$(cat \"$d/n\").timer\" 2>/dev/null\nrm -rf -- \"$d\"\n",
+        "d={}\n[ -d \"$d\" ] || exit 3\nmkdir \"$d/decided\" 2>/dev/null || exit 3\nrm -f /etc/systemd/system/timers.target.wants/quorate-rollback-{id}.timer /etc/systemd/system/quorate-rollback-{id}.timer /etc/systemd/system/quorate-rollback-{id}.service\nsystemctl stop \"quorate-rollback-{id}.timer\" 2>/dev/null\nsystemctl stop \"quorate-rollback-{id}-$(cat \"$d/n\").timer\" 2>/dev/null\nrm -rf -- \"$d\"\n",
         folder(id)
     )
 }

@@ -118,7 +118,21 @@ pub(crate) fn access(
     identity: Option<ClientIdentity>,
     through: Option<Through>,
 ) -> Access {
-    let memory = ground.run.guard.memory();
+    access_by(ground, spec, identity, through, ground.run.guard.memory())
+}
+
+/// The same for somebody whose failures are nobody else's.
+pub(crate) fn access_apart(ground: &Ground, spec: &ClusterSpec, identity: Option<ClientIdentity>) -> Access {
+    access_by(ground, spec, identity, None, Arc::default())
+}
+
+fn access_by(
+    ground: &Ground,
+    spec: &ClusterSpec,
+    identity: Option<ClientIdentity>,
+    through: Option<Through>,
+    memory: Arc<Memory>,
+) -> Access {
     let through = through.filter(|through| through.target.kind != Kind::Local);
     let hosts: HashMap<String, String> = spec
         .members
