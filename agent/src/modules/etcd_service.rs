@@ -56,7 +56,7 @@ static SPEC: Spec = Spec::new("etcd_service", "Starts, stops or takes away the p
 /// How long a container or a pod may take to end.
 const TO_END: u64 = 60;
 /// How long kubelet may take to see what became of a manifest.
-const KUBELET: Duration = Duration::from_secs(120);
+const KUBELET: Duration = Duration::from_mins(2);
 
 impl Module for EtcdService {
     fn spec(&self) -> &'static Spec {
