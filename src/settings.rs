@@ -70,6 +70,7 @@ pub const KEYS: &[Key] = keys! {
     "LOG_VERBOSITY"              [("defaults", "log_verbosity")] ["ANSIBLE_LOG_VERBOSITY"] Number "0";
     "CACHE_PLUGIN_PREFIX"        [("defaults", "fact_caching_prefix")] ["ANSIBLE_CACHE_PLUGIN_PREFIX"] Text "";
     "DEFAULT_PRIVATE_ROLE_VARS"  [("defaults", "private_role_vars")] ["ANSIBLE_PRIVATE_ROLE_VARS"] Flag "false";
+    "DEFAULT_DEBUG"              [("defaults", "debug")] ["ANSIBLE_DEBUG"] Flag "false";
     "ENABLE_TASK_DEBUGGER"       [("defaults", "enable_task_debugger")] ["ANSIBLE_ENABLE_TASK_DEBUGGER"] Flag "false";
     "TASK_DEBUGGER_IGNORE_ERRORS" [("defaults", "task_debugger_ignore_errors")] ["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"] Flag "true";
     "DEFAULT_BECOME_METHOD"      [("privilege_escalation", "become_method")] ["ANSIBLE_BECOME_METHOD"] Text "sudo";

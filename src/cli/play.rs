@@ -151,7 +151,7 @@ fn play(
             .join("\n"),
         status: match diags.first() {
             // files that are not there are no mistakes of the language
-            Some(diag) if ansible && matches!(diag.code, "E0101" | "E0121") => 1,
+            Some(diag) if ansible && matches!(diag.code, "E0101" | "E0111" | "E0121") => 1,
             _ if ansible => 4,
             _ => status::DOES_NOT_COMPILE,
         },

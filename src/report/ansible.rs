@@ -149,7 +149,9 @@ impl Ansible {
     }
 
     fn show_diff(&mut self, outcome: &Outcome) {
-        let wanted = outcome.result.get("_ansible_diff").is_some_and(Value::is_truthy);
+        let is = |key: &str| outcome.result.get(key).is_some_and(Value::is_truthy);
+        // `changed_when: false` takes the difference along
+        let wanted = is("_ansible_diff") && is("changed");
         if let Some(value) = outcome.result.get("diff").filter(|_| wanted) {
             let text = diff::render(value);
             if !text.is_empty() {

@@ -261,9 +261,23 @@ pub(super) fn set_fact(call: &ActionCall<'_>) -> ActionResult {
         }
     }
     let about = facts_host(call);
+    tell_reserved(call, &vars);
     let result =
         dict! {"changed" => false, "ansible_facts" => vars.clone(), "_ansible_facts_cacheable" => cacheable};
     Ok((result, vec![Effect::Set { host: about, vars, cacheable }]))
+}
+
+/// Variables that have the name of a keyword or of a function are told.
+fn tell_reserved(call: &ActionCall<'_>, vars: &Dict) {
+    for (key, value) in vars {
+        let Some(name) = key.as_str().filter(|name| crate::playbook::is_reserved(name)) else { continue };
+        let span = match value {
+            Value::Str(text) if text.span().is_known() => text.span(),
+            _ => call.step.task.span,
+        };
+        let text = format!("Found variable using reserved name '{name}'.\n{}", crate::report::origin(span));
+        call.run.tell(crate::report::Event::Warning(text.trim_end().to_owned()));
+    }
 }
 
 /// The host whose variables change: the delegate with `delegate_facts`.
@@ -416,6 +430,7 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
         }
         vars = merged;
     }
+    tell_reserved(call, &vars);
     let listed: Value = files
         .iter()
         .map(|f| std::path::absolute(f).unwrap_or_else(|_| f.clone()).display().to_string())
