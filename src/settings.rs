@@ -83,6 +83,8 @@ pub const KEYS: &[Key] = keys! {
     "CONNECTION_PASSWORD_FILE"   [("defaults", "connection_password_file")] ["ANSIBLE_CONNECTION_PASSWORD_FILE"] Path "";
     "ANSIBLE_SSH_ARGS"           [("ssh_connection", "ssh_args")] ["ANSIBLE_SSH_ARGS"] Text "-C -o ControlMaster=auto -o ControlPersist=60s";
     "SSH_COMMON_ARGS"            [("ssh_connection", "ssh_common_args")] ["ANSIBLE_SSH_COMMON_ARGS"] Text "";
+    "SFTP_EXTRA_ARGS"            [("ssh_connection", "sftp_extra_args")] ["ANSIBLE_SFTP_EXTRA_ARGS"] Text "";
+    "SCP_EXTRA_ARGS"             [("ssh_connection", "scp_extra_args")] ["ANSIBLE_SCP_EXTRA_ARGS"] Text "";
     "SSH_EXTRA_ARGS"             [("ssh_connection", "ssh_extra_args")] ["ANSIBLE_SSH_EXTRA_ARGS"] Text "";
     "SSH_EXECUTABLE"             [("ssh_connection", "ssh_executable")] ["ANSIBLE_SSH_EXECUTABLE"] Text "";
     "SSH_RETRIES"                [("ssh_connection", "retries")] ["ANSIBLE_SSH_RETRIES"] Number "0";

@@ -163,6 +163,10 @@ fn play(
     }
     for warning in ground.shared.loader().take_warnings() {
         match &warning.ansible {
+            None if ansible && warning.code == "W0103" => {
+                let origin = crate::report::origin(warning.span);
+                display::warning(&format!("{}\n{}\n", warning.message, origin.trim_end()));
+            }
             Some(words) if ansible => display::warning(&format!(
                 "{words}\n{}\nUsing last defined value only.\n",
                 crate::report::origin(warning.span).trim_end()

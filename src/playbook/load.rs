@@ -960,13 +960,15 @@ impl Loader {
         let around = Around { vars, ..around.clone() };
         let used =
             self.role(name, task.span, Keywords::default(), Dict::new(), roles, &around, public, true)?;
-        if allow && !used.role.allow_duplicates {
+        let validates = args.get("rolespec_validate").and_then(Value::to_bool_loose).unwrap_or(true);
+        if (allow && !used.role.allow_duplicates) || !validates {
             let mut own = clone_shell(&used);
+            own.validates = validates;
             own.role = Arc::new(Role {
                 name: used.role.name.clone(),
                 collection: used.role.collection,
                 path: used.role.path.clone(),
-                allow_duplicates: true,
+                allow_duplicates: allow || used.role.allow_duplicates,
                 collections: used.role.collections.clone(),
                 argument_specs: used.role.argument_specs.clone(),
             });
@@ -1139,6 +1141,14 @@ impl Loader {
             merge_args(&mut task, extra)?;
         }
         let name = task.action.name.clone();
+        let given = task.action.args.as_dict().into_iter().flat_map(Dict::keys);
+        if let Some(own) = given.filter_map(Key::as_str).find(|key| key.starts_with("_ansible_")) {
+            let text = format!(
+                "Invalid parameter specified beginning with keyword '_ansible_' for action '{}': '{own}'. The prefix '_ansible_' is reserved for internal use only.",
+                name.as_str()
+            );
+            return Err(Diag::error("E0145", text).at(node.span));
+        }
         task.action.written = name.clone();
         match self.host.resolve_action(&name, &collections) {
             Some(resolved) => task.action.name = Str::new(&resolved).at(name.span()),

@@ -190,7 +190,12 @@ impl Ansible {
         }
         self.warnings(&outcome.result);
         if let Some(chain) = &outcome.error {
+            // what cannot be included is told by the engine, not as a result
+            let include = matches!(step.module(), "include_tasks" | "include_role");
+            let standing = self.manner.failed_to_stderr;
+            self.manner.failed_to_stderr |= include;
             self.error(chain);
+            self.manner.failed_to_stderr = standing;
         }
         // of a loop of `debug`, what is left says that it has failed
         if looped && step.module() == "debug" {

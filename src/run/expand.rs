@@ -145,6 +145,10 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
     } else {
         used
     };
+    let used = match flag("rolespec_validate") {
+        Some(false) => Arc::new(crate::playbook::RoleUse { validates: false, ..(*used).clone() }),
+        _ => used,
+    };
     if public {
         batch.vars.publish(&used);
     }

@@ -319,7 +319,7 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         known_words(
             call,
             &parsed,
-            &["type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_no_value"],
+            &["type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_no_value", "allow_none"],
         )?;
         if key.is_empty() && !parsed.is_empty() {
             let message = format!(
@@ -347,13 +347,27 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         let mut seen = std::collections::HashSet::new();
         let case = flag(call, "case_sensitive", false);
         let mut there = current == section;
-        for line in text.lines().map(str::trim) {
+        let asked = |name: &str| {
+            flag(call, name, false) || parsed.get(name).and_then(Value::to_bool_loose).unwrap_or(false)
+        };
+        let bare = asked("allow_no_value") || asked("allow_none");
+        let mut valueless = false;
+        let mut wrong = String::new();
+        for (number, line) in text.lines().map(str::trim).enumerate() {
             if let Some(header) = line.strip_prefix('[') {
                 current = header.trim_end_matches(']').to_owned();
                 there |= current == section;
                 continue;
             }
             if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if !line.contains(['=', ':']) {
+                if !bare {
+                    wrong.push_str(&format!("\n\t[line {:2}]: '{line}\\n'", number + 1));
+                }
+                // a name without a value: it is there, and there is nothing of it
+                valueless |= current == section && line.eq_ignore_ascii_case(&key);
                 continue;
             }
             if let Some((k, v)) = line.split_once(['=', ':']).filter(|_| current == section) {
@@ -378,11 +392,15 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
                 }
             }
         }
+        if !wrong.is_empty() {
+            return Err(failed(call, format!("Source contains parsing errors: '<???>'{wrong}")));
+        }
         if !there && !section.eq_ignore_ascii_case("global") {
             return Err(failed(call, format!("No section '{section}' in '{name}'.")));
         }
         if regex {
             out.extend(values);
+        } else if valueless && values.is_empty() {
         } else if let Some(last) = values.pop() {
             out.push(last);
         } else {
@@ -552,6 +570,8 @@ fn plugin_config(scope: &TaskScope, kind: &str, name: &str, term: &str) -> Optio
             "ssh_args" => config(scope, "ANSIBLE_SSH_ARGS"),
             "ssh_common_args" => setting("SSH_COMMON_ARGS", Value::from("")),
             "ssh_extra_args" => setting("SSH_EXTRA_ARGS", Value::from("")),
+            "sftp_extra_args" => setting("SFTP_EXTRA_ARGS", Value::from("")),
+            "scp_extra_args" => setting("SCP_EXTRA_ARGS", Value::from("")),
             "ssh_executable" => setting("SSH_EXECUTABLE", Value::from("ssh")),
             "reconnection_retries" => config(scope, "SSH_RETRIES"),
             "control_path_dir" => setting("SSH_CONTROL_PATH_DIR", Value::from("~/.ansible/cp")),

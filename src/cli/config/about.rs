@@ -103,6 +103,8 @@ pub(super) const ABOUT: &[(&str, Effect, &str)] = &[
     ("PLAYBOOK_DIR", NotYet, "Folder of the playbook, for commands that have none."),
     ("RETRY_FILES_ENABLED", NotYet, "Write a file of the hosts that failed."),
     ("RETRY_FILES_SAVE_PATH", NotYet, "Where to write it."),
+    ("SCP_EXTRA_ARGS", Moot, "Arguments of every scp. Content goes over the helper's own link."),
+    ("SFTP_EXTRA_ARGS", Moot, "Arguments of every sftp. Content goes over the helper's own link."),
     ("SHOW_CUSTOM_STATS", Works, "Show what set_stats collected."),
     ("SHOW_PER_HOST_START", Works, "Show when a task starts on a host."),
     ("SSH_COMMON_ARGS", Works, "More arguments of every ssh."),

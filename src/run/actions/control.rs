@@ -112,7 +112,12 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
         );
         return Err(Failure::task(call.step, vec![(message.clone(), call.step.task.span)]).saying(&message));
     }
-    match (call.args.get("var"), call.args.get("msg")) {
+    // `var: "{{ omit }}"` asks for nothing
+    let var = call.args.get("var").filter(|var| {
+        !(matches!(var, Value::Str(text) if text.is_template())
+            && matches!(render::value(call.scope, var), Ok(Value::Omit)))
+    });
+    match (var, call.args.get("msg")) {
         (Some(var), _) => {
             // `var: "{{ item }}"` names a variable by a template
             let var = match var {

@@ -87,7 +87,9 @@ fn json(text: &str, whose: &str) -> Result<Dict, String> {
     let value = from_json_str(text)
         .map_err(|error| format!("{whose}: Value could not be parsed as JSON: {error}"))?;
     if has_odd_vault(&value) {
-        return Err(format!("{whose} could not be parsed as JSON: `__ansible_vault` must be text"));
+        return Err(
+            "Inventory script result could not be parsed as JSON: `__ansible_vault` must be text".to_owned()
+        );
     }
     match decode(value) {
         Value::Dict(entries) => Ok(Arc::unwrap_or_clone(entries)),
