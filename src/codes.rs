@@ -54,6 +54,7 @@ pub const CODES: &[Code] = &[
     ("E0154", "A list of names is wanted.", "Write `[a, b]`, or one name."),
     ("E0155", "`loop_control` must be a mapping.", "Write loop_var, label and the like below it."),
     ("E0156", "`vars_prompt` must be a list of mappings, each with a `name`.", "Write `- name: …` below it."),
+    ("E0158", "A handler is one task: no role, and no block within a block.", "Let the handler be an `include_tasks` of what is to happen."),
     ("E0160", "A template or a condition is not written as it should be, or names a filter or test that is not there.", "Look in front of the place where reading ended: a quote, a bracket or a block may be open, or a word be missing."),
     ("E0200", "It cannot be told for which hosts a play is.", "`hosts` may use extra variables and variables of the playbook, but no variables of hosts."),
     ("E0201", "There is no such `order`.", "Take inventory, reverse_inventory, sorted, reverse_sorted or shuffle."),
@@ -62,6 +63,7 @@ pub const CODES: &[Code] = &[
     ("E0204", "`max_fail_percentage` is no number.", "Write a number from 0 to 100."),
     ("E0205", "`gather_facts` is neither true nor false.", "Write true or false."),
     ("E0206", "`serial` is no size of a batch.", "Write a number, a percentage, or a list of those."),
+    ("E0207", "A pattern of hosts matches nothing, and the setting host_pattern_mismatch makes that an error.", "Check the name, or let the setting be a warning."),
     ("E0210", "A host or group cannot be added.", "Check its name and its parents: no group is above itself."),
     ("E0220", "A condition cannot be evaluated.", "The place shows what is wrong with it; quote text within it."),
     ("E0221", "`end_role` stands outside of a role.", "Use end_play, or move it into the role."),
@@ -99,6 +101,7 @@ pub const CODES: &[Code] = &[
     ("G0119", "With fewer members the cluster survives fewer failures.", "Say --override-guard=quorum if that is meant."),
     ("G0120", "On this release of etcd, changing the addresses of a learner makes it a voter.", "Promote it first, or remove it and add it again."),
     ("W0303", "Something in an inventory is probably not meant so.", "Correct what stands there, or take it out."),
+    ("W0103", "A variable has the name of a keyword or of a function of templates.", "Give it another name."),
     ("W0101", "A file of YAML has something that is probably a slip, such as a key that stands twice.", "Take out what is not meant."),
 ];
 

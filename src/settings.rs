@@ -70,6 +70,7 @@ pub const KEYS: &[Key] = keys! {
     "LOG_VERBOSITY"              [("defaults", "log_verbosity")] ["ANSIBLE_LOG_VERBOSITY"] Number "0";
     "CACHE_PLUGIN_PREFIX"        [("defaults", "fact_caching_prefix")] ["ANSIBLE_CACHE_PLUGIN_PREFIX"] Text "";
     "DEFAULT_PRIVATE_ROLE_VARS"  [("defaults", "private_role_vars")] ["ANSIBLE_PRIVATE_ROLE_VARS"] Flag "false";
+    "DEFAULT_DEBUG"              [("defaults", "debug")] ["ANSIBLE_DEBUG"] Flag "false";
     "ENABLE_TASK_DEBUGGER"       [("defaults", "enable_task_debugger")] ["ANSIBLE_ENABLE_TASK_DEBUGGER"] Flag "false";
     "TASK_DEBUGGER_IGNORE_ERRORS" [("defaults", "task_debugger_ignore_errors")] ["ANSIBLE_TASK_DEBUGGER_IGNORE_ERRORS"] Flag "true";
     "DEFAULT_BECOME_METHOD"      [("privilege_escalation", "become_method")] ["ANSIBLE_BECOME_METHOD"] Text "sudo";
@@ -82,6 +83,8 @@ pub const KEYS: &[Key] = keys! {
     "CONNECTION_PASSWORD_FILE"   [("defaults", "connection_password_file")] ["ANSIBLE_CONNECTION_PASSWORD_FILE"] Path "";
     "ANSIBLE_SSH_ARGS"           [("ssh_connection", "ssh_args")] ["ANSIBLE_SSH_ARGS"] Text "-C -o ControlMaster=auto -o ControlPersist=60s";
     "SSH_COMMON_ARGS"            [("ssh_connection", "ssh_common_args")] ["ANSIBLE_SSH_COMMON_ARGS"] Text "";
+    "SFTP_EXTRA_ARGS"            [("ssh_connection", "sftp_extra_args")] ["ANSIBLE_SFTP_EXTRA_ARGS"] Text "";
+    "SCP_EXTRA_ARGS"             [("ssh_connection", "scp_extra_args")] ["ANSIBLE_SCP_EXTRA_ARGS"] Text "";
     "SSH_EXTRA_ARGS"             [("ssh_connection", "ssh_extra_args")] ["ANSIBLE_SSH_EXTRA_ARGS"] Text "";
     "SSH_EXECUTABLE"             [("ssh_connection", "ssh_executable")] ["ANSIBLE_SSH_EXECUTABLE"] Text "";
     "SSH_RETRIES"                [("ssh_connection", "retries")] ["ANSIBLE_SSH_RETRIES"] Number "0";

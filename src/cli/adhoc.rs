@@ -93,7 +93,14 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
             if !ansible && !args.shape.lenient {
                 return Err(Cannot::start(format!("error[E0302]: {warning}")));
             }
-            display::warning(&warning.to_string());
+            let text = warning.to_string();
+            match ground.shared.settings.text("HOST_PATTERN_MISMATCH") {
+                "error" if text.starts_with("Could not match") => {
+                    return Err(Cannot::start(super::headline(&text, ansible)));
+                }
+                "ignore" if text.starts_with("Could not match") => {}
+                _ => display::warning(&text),
+            }
         }
         selection.hosts.iter().map(|id| inventory.host_name(*id).to_string()).collect::<Vec<_>>()
     };

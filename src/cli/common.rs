@@ -516,9 +516,8 @@ fn vault_secrets(shape: &Shape, settings: &Settings) -> Result<quorate_vault::Va
     let mut secrets = quorate_vault::VaultSecrets::new().match_ids(settings.flag("DEFAULT_VAULT_ID_MATCH"));
     let mut sources: Vec<String> = settings.list("DEFAULT_VAULT_IDENTITY_LIST");
     sources.extend(shape.vault_id.iter().cloned());
-    if let Some(file) =
-        settings.some("DEFAULT_VAULT_PASSWORD_FILE").filter(|_| shape.vault_password_file.is_empty())
-    {
+    // what is said here does not take the place of what is set
+    if let Some(file) = settings.some("DEFAULT_VAULT_PASSWORD_FILE") {
         sources.push(format!("default@{file}"));
     }
     sources.extend(shape.vault_password_file.iter().map(|file| format!("default@{file}")));

@@ -350,6 +350,14 @@ fn init(format: Made, disabled: bool) -> Result<(), Cannot> {
     Ok(())
 }
 
+/// Whether a name is one of Ansible's settings, its plug-ins' among them.
+fn is_ansibles(section: &str, name: &str) -> bool {
+    include_str!("config/names.txt")
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .any(|(where_, names)| where_ == section && names.split(' ').any(|known| known == name))
+}
+
 /// Names of settings that are read nowhere.
 fn validate(settings: &Settings, format: Checked) -> Result<u8, Cannot> {
     let mut unknown = Vec::new();
@@ -357,7 +365,11 @@ fn validate(settings: &Settings, format: Checked) -> Result<u8, Cannot> {
         Checked::Env => {
             let names: Vec<String> =
                 std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
-            let known = |name: &str| KEYS.iter().any(|key| key.env.contains(&name)) || OTHERS.contains(&name);
+            let known = |name: &str| {
+                KEYS.iter().any(|key| key.env.contains(&name))
+                    || OTHERS.contains(&name)
+                    || is_ansibles("env", name)
+            };
             for name in names.iter().filter(|name| name.starts_with("ANSIBLE_") && !known(name)) {
                 unknown.push(format!("Found unknown environment variable '{name}'."));
             }
@@ -375,7 +387,11 @@ fn validate(settings: &Settings, format: Checked) -> Result<u8, Cannot> {
                 let Some((name, _)) = trimmed.split_once(['=', ':']).filter(|_| !skip) else { continue };
                 let name = name.trim().to_lowercase();
                 let here = |key: &&Key| key.ini.iter().any(|(s, k)| *s == section && *k == name);
-                if KEYS.iter().find(here).is_none() {
+                if KEYS.iter().find(here).is_none() && is_ansibles(&format!("[{section}]"), &name) {
+                    display::warning(&format!(
+                        "'{name}' in section '{section}' is read by Ansible, not by Quorate"
+                    ));
+                } else if KEYS.iter().find(here).is_none() {
                     let names =
                         KEYS.iter().flat_map(|key| key.ini).filter(|(s, _)| *s == section).map(|(_, k)| *k);
                     let near = quorate_yaml::nearest(&name, names);

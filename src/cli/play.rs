@@ -155,7 +155,7 @@ fn play(
             .join("\n"),
         status: match diags.first() {
             // files that are not there are no mistakes of the language
-            Some(diag) if ansible && matches!(diag.code, "E0101" | "E0121") => 1,
+            Some(diag) if ansible && matches!(diag.code, "E0101" | "E0111" | "E0121") => 1,
             _ if ansible => 4,
             _ => status::DOES_NOT_COMPILE,
         },
@@ -167,6 +167,10 @@ fn play(
     }
     for warning in ground.shared.loader().take_warnings() {
         match &warning.ansible {
+            None if ansible && warning.code == "W0103" => {
+                let origin = crate::report::origin(warning.span);
+                display::warning(&format!("{}\n{}\n", warning.message, origin.trim_end()));
+            }
             Some(words) if ansible => display::warning(&format!(
                 "{words}\n{}\nUsing last defined value only.\n",
                 crate::report::origin(warning.span).trim_end()

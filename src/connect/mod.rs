@@ -317,6 +317,23 @@ impl Pool {
         channel.collect(becoming.and_then(|b| b.password.as_ref())).await
     }
 
+    /// Ends the helpers that run as a user on a host: a user with processes cannot be removed.
+    pub async fn leave(&self, target: &Target, user: &str) {
+        let gone: Vec<Arc<Link>> = {
+            let mut links = self.links.lock().expect("no panic while connecting");
+            let keys: Vec<_> = links
+                .keys()
+                .filter(|(at, as_whom)| at == target && as_whom.as_ref().is_some_and(|b| b.user == user))
+                .cloned()
+                .collect();
+            let slots = keys.iter().filter_map(|key| links.remove(key));
+            slots.filter_map(|slot| slot.get()?.as_ref().ok().cloned()).collect()
+        };
+        for link in gone {
+            link.goodbye().await;
+        }
+    }
+
     /// Drops the connections of a host, so that the next use connects afresh (`meta: reset_connection`, reboots).
     pub async fn reset(&self, host: &str) {
         let mut gone: Vec<Arc<Link>> = Vec::new();

@@ -430,7 +430,7 @@ impl Loader {
         // variables first: static names below may use them
         for (key, entry) in mapping.iter() {
             match key.as_str() {
-                Some("vars") => vars.update(&vars_of(&entry.value)?),
+                Some("vars") => vars.update(&self.own_vars(&entry.value)?),
                 Some("collections") => keywords.collections = Some(Arc::new(words_of(&entry.value)?)),
                 _ => {}
             }
@@ -568,6 +568,10 @@ impl Loader {
         let Some(name) = name.as_str() else {
             return Err(Diag::error("E0120", "role definitions must contain a role name").at(node.span));
         };
+        if name.contains(',') && node.as_mapping().is_none() {
+            let text = format!("Invalid old style role requirement: {name}");
+            return Err(Diag::error("E0120", text).at(node.span).help("name each role on a line of its own"));
+        }
         self.role(
             name,
             node.span,
@@ -876,6 +880,10 @@ impl Loader {
         }
         let task = self.task(node, around)?;
         let short = short_name(&task.action.name);
+        if around.handlers && matches!(short, "include_role" | "import_role") {
+            let text = format!("Using '{short}' as a handler is not supported.");
+            return Err(Diag::error("E0158", text).at(node.span));
+        }
         match short {
             "import_tasks" => {
                 let entries = self.import_tasks(&task, around)?;
@@ -952,13 +960,15 @@ impl Loader {
         let around = Around { vars, ..around.clone() };
         let used =
             self.role(name, task.span, Keywords::default(), Dict::new(), roles, &around, public, true)?;
-        if allow && !used.role.allow_duplicates {
+        let validates = args.get("rolespec_validate").and_then(Value::to_bool_loose).unwrap_or(true);
+        if (allow && !used.role.allow_duplicates) || !validates {
             let mut own = clone_shell(&used);
+            own.validates = validates;
             own.role = Arc::new(Role {
                 name: used.role.name.clone(),
                 collection: used.role.collection,
                 path: used.role.path.clone(),
-                allow_duplicates: true,
+                allow_duplicates: allow || used.role.allow_duplicates,
                 collections: used.role.collections.clone(),
                 argument_specs: used.role.argument_specs.clone(),
             });
@@ -1011,6 +1021,16 @@ impl Loader {
             always: Vec::new(),
         };
         let mapping = node.as_mapping().expect("the caller looked");
+        if around.handlers {
+            let inside = ["block", "rescue", "always"].iter().filter_map(|key| mapping.get(key));
+            for item in inside.filter_map(Node::as_sequence).flatten() {
+                if item.as_mapping().is_some_and(|entries| entries.get("block").is_some()) {
+                    return Err(
+                        Diag::error("E0158", "Using a block as a handler is not supported.").at(item.span)
+                    );
+                }
+            }
+        }
         let mut lists = Vec::new();
         let mut rollback = None;
         for (key, entry) in mapping.iter() {
@@ -1020,7 +1040,7 @@ impl Loader {
             match key {
                 "block" | "rescue" | "always" => lists.push((key, &entry.value)),
                 "name" => block.name = text_of(&entry.value)?,
-                "vars" => block.vars = Arc::new(vars_of(&entry.value)?),
+                "vars" => block.vars = Arc::new(self.own_vars(&entry.value)?),
                 "rollback_after" => rollback = Some((entry.value.to_value(), entry.key.span)),
                 other => {
                     if !read_keyword(&mut block.keywords, other, &entry.value)? {
@@ -1053,6 +1073,19 @@ impl Loader {
         self.host.resolve_action(name, collections)
     }
 
+    /// `vars:` of a play, block or task. Names that mean something else already are told.
+    fn own_vars(&self, node: &Node) -> Loaded<Dict> {
+        let vars = vars_of(node)?;
+        let maps = node.as_sequence().map_or_else(|| std::slice::from_ref(node), |items| items);
+        for entry in maps.iter().filter_map(Node::as_mapping).flat_map(|mapping| mapping.iter()) {
+            if let Some(name) = entry.0.as_str().filter(|name| is_reserved(name)) {
+                let text = format!("Found variable using reserved name '{name}'.");
+                self.warn(Diag::warning("W0103", text).at(entry.1.key.span));
+            }
+        }
+        Ok(vars)
+    }
+
     /// One task.
     pub fn task(&self, node: &Node, around: &Around) -> Loaded<Task> {
         let mapping = node.as_mapping().expect("the caller looked");
@@ -1066,7 +1099,7 @@ impl Loader {
             let value = || entry.value.to_value();
             match key {
                 "name" => task.name = text_of(&entry.value)?,
-                "vars" => task.vars = Arc::new(vars_of(&entry.value)?),
+                "vars" => task.vars = Arc::new(self.own_vars(&entry.value)?),
                 "args" => extra_args = Some(&entry.value),
                 "loop" => {
                     self.one_loop(&task, entry)?;
@@ -1108,6 +1141,14 @@ impl Loader {
             merge_args(&mut task, extra)?;
         }
         let name = task.action.name.clone();
+        let given = task.action.args.as_dict().into_iter().flat_map(Dict::keys);
+        if let Some(own) = given.filter_map(Key::as_str).find(|key| key.starts_with("_ansible_")) {
+            let text = format!(
+                "Invalid parameter specified beginning with keyword '_ansible_' for action '{}': '{own}'. The prefix '_ansible_' is reserved for internal use only.",
+                name.as_str()
+            );
+            return Err(Diag::error("E0145", text).at(node.span));
+        }
         task.action.written = name.clone();
         match self.host.resolve_action(&name, &collections) {
             Some(resolved) => task.action.name = Str::new(&resolved).at(name.span()),
@@ -1591,6 +1632,44 @@ fn vars_of(node: &Node) -> Loaded<Dict> {
     Ok(vars)
 }
 
+/// Whether a name is a keyword of plays and tasks, or a function of templates: a variable of that name hides it, or is
+/// hidden by it.
+pub fn is_reserved(name: &str) -> bool {
+    const OTHERS: [&str; 27] = [
+        "action",
+        "args",
+        "async",
+        "block",
+        "changed_when",
+        "cycler",
+        "delay",
+        "dict",
+        "failed_when",
+        "joiner",
+        "lipsum",
+        "local_action",
+        "lookup",
+        "loop",
+        "loop_control",
+        "namespace",
+        "now",
+        "omit",
+        "poll",
+        "q",
+        "query",
+        "range",
+        "register",
+        "retries",
+        "undef",
+        "until",
+        "with_",
+    ];
+    OTHERS.contains(&name)
+        || Kw::named(name).is_some()
+        || (PLAY_KEYS.contains(&name) && !matches!(name, "vars" | "gather_subset"))
+        || matches!(name, "always" | "rescue" | "when" | "notify" | "tags" | "name")
+}
+
 /// A valid variable name: a Python identifier that is no keyword.
 pub fn is_identifier(name: &str) -> bool {
     const KEYWORDS: [&str; 38] = [
@@ -1702,6 +1781,11 @@ fn prompts_of(node: &Node) -> Loaded<Vec<VarsPrompt>> {
         let flag = |key: &str, otherwise: bool| {
             mapping.get(key).and_then(|n| n.to_value().to_bool_loose()).unwrap_or(otherwise)
         };
+        let Some(name) = mapping.get("name").and_then(Node::as_text) else {
+            return Err(
+                Diag::error("E0156", "Invalid vars_prompt data structure, missing 'name' key").at(item.span)
+            );
+        };
         for (key, entry) in mapping.iter() {
             const KEYS: [&str; 9] =
                 ["name", "prompt", "default", "private", "confirm", "encrypt", "salt_size", "salt", "unsafe"];
@@ -1710,11 +1794,6 @@ fn prompts_of(node: &Node) -> Loaded<Vec<VarsPrompt>> {
                 return Err(unknown_key(key, "vars_prompt", &entry.key, &KEYS));
             }
         }
-        let Some(name) = mapping.get("name").and_then(Node::as_text) else {
-            return Err(
-                Diag::error("E0156", "Invalid vars_prompt data structure, missing 'name' key").at(item.span)
-            );
-        };
         prompts.push(VarsPrompt {
             name: name.clone(),
             prompt: mapping.get("prompt").and_then(Node::as_text).cloned(),

@@ -155,7 +155,9 @@ impl Ansible {
     }
 
     fn show_diff(&mut self, outcome: &Outcome) {
-        let wanted = outcome.result.get("_ansible_diff").is_some_and(Value::is_truthy);
+        let is = |key: &str| outcome.result.get(key).is_some_and(Value::is_truthy);
+        // `changed_when: false` takes the difference along
+        let wanted = is("_ansible_diff") && is("changed");
         if let Some(value) = outcome.result.get("diff").filter(|_| wanted) {
             let text = diff::render(value);
             if !text.is_empty() {
@@ -220,7 +222,12 @@ impl Ansible {
         }
         self.warnings(&outcome.result);
         if let Some(chain) = &outcome.error {
+            // what cannot be included is told by the engine, not as a result
+            let include = matches!(step.module(), "include_tasks" | "include_role");
+            let standing = self.manner.failed_to_stderr;
+            self.manner.failed_to_stderr |= include;
             self.error(chain);
+            self.manner.failed_to_stderr = standing;
         }
         // of a loop of `debug`, what is left says that it has failed
         if looped && step.module() == "debug" {

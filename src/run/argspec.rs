@@ -74,7 +74,9 @@ fn level(spec: &Dict, given: &Dict, inside: &[&str], found: &mut Found) {
     }
     let mut values: Vec<(&str, &Dict, Value)> = Vec::new();
     for (name, options) in &options {
-        let Some(value) = given.get(name).filter(|value| !value.is_null()) else { continue };
+        // nothing is fine where nothing has to be
+        let optional = !flag(options, "required") && options.get("default").is_none_or(Value::is_null);
+        let Some(value) = given.get(name).filter(|value| !(value.is_null() && optional)) else { continue };
         if let Some(value) = converted(name, options, value, &context, &mut found.errors) {
             values.push((name, options, value));
         }

@@ -118,8 +118,9 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
         };
         let entries = loader.task_file(&path, &around)?;
         let program = flatten(&entries, &context, &runner.tags, &render_tags);
+        let handlers = handlers_of(runner, batch, &entries, &name);
         let what = std::path::absolute(&path).unwrap_or(path).display().to_string();
-        return Ok(Part { what, program, handlers: Vec::new() });
+        return Ok(Part { what, program, handlers });
     }
     let text = |key: &str| group.args.get(key).filter(|v| !v.is_null()).map(str_of);
     let flag = |key: &str| group.args.get(key).and_then(Value::to_bool_loose);
@@ -144,20 +145,41 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
     } else {
         used
     };
+    let used = match flag("rolespec_validate") {
+        Some(false) => Arc::new(crate::playbook::RoleUse { validates: false, ..(*used).clone() }),
+        _ => used,
+    };
     if public {
         batch.vars.publish(&used);
     }
     let wrapped = [crate::playbook::Entry::Role(used.clone())];
     let program = flatten(&wrapped, &context, &runner.tags, &render_tags);
-    let handler_context = Context {
-        handlers: true,
-        role: Some(used.clone()),
-        keywords: batch.base.keywords.clone(),
-        ..Context::default()
-    };
-    let handlers = flatten(&used.handlers, &handler_context, &runner.tags, &render_tags);
+    let handlers = handlers_of(runner, batch, &wrapped, &name);
     let what = wanted;
     Ok(Part { what, program, handlers })
+}
+
+/// The handlers of the roles that are among what was included: the play has them from now on.
+fn handlers_of(
+    runner: &Runner,
+    batch: &Batch,
+    entries: &[crate::playbook::Entry],
+    host: &Arc<str>,
+) -> Program {
+    let render_tags = runner.tag_renderer(&batch.vars, host);
+    let mut roles = Vec::new();
+    crate::vars::collect_roles(entries, &mut roles);
+    let mut slots = Vec::new();
+    for role in roles {
+        let context = Context {
+            handlers: true,
+            role: Some(role.clone()),
+            keywords: batch.base.keywords.clone(),
+            ..Context::default()
+        };
+        slots.extend(flatten(&role.handlers, &context, &runner.tags, &render_tags));
+    }
+    slots
 }
 
 fn batch_host(batch: &Batch, group: &Group) -> Arc<str> {

@@ -46,6 +46,8 @@ pub struct Runner {
     unreachable: HashSet<Arc<str>>,
     /// Rescued from somebody else's failure that was everybody's: fine, but in no later play.
     barred: HashSet<Arc<str>>,
+    /// Handlers that were said to be out of reach.
+    said_unusable: HashSet<String>,
     broke: bool,
     /// A mistake in the playbook came to light: no recap, as Ansible has it.
     aborted: bool,
@@ -206,6 +208,7 @@ impl Runner {
             failed: HashSet::new(),
             unreachable: HashSet::new(),
             barred: HashSet::new(),
+            said_unusable: HashSet::new(),
             broke: false,
             aborted: false,
             ended_play: false,
@@ -270,7 +273,14 @@ impl Runner {
         let limit = self.limit.as_ref().filter(|_| !everybody);
         let selection = inventory.select_value(&pattern, limit);
         for warning in &selection.warnings {
-            self.run.tell(Event::Warning(warning.to_string()));
+            let text = warning.to_string();
+            match self.run.shared.settings.text("HOST_PATTERN_MISMATCH") {
+                "error" if text.starts_with("Could not match") => {
+                    return Err(Diag::error("E0207", text).at(play.hosts_span));
+                }
+                "ignore" if text.starts_with("Could not match") => {}
+                _ => self.run.tell(Event::Warning(text)),
+            }
         }
         let mut names: Vec<Arc<str>> =
             selection.hosts.iter().map(|id| inventory.host_name(*id).clone()).collect();
@@ -878,7 +888,8 @@ impl Runner {
                     let handler = batch.handler_of.get(&step.id);
                     let unwanted = match handler {
                         Some(number) => !host.notified.contains(number),
-                        None => handlers_only,
+                        // what a handler includes is the handler's
+                        None => handlers_only && !step.context.handlers,
                     };
                     let again = step.context.role.as_ref().is_some_and(|role| {
                         !step.context.handlers
@@ -950,7 +961,12 @@ impl Runner {
         if here.iter().any(|i| !batch.hosts[*i].notified.is_empty()) {
             self.insert_handlers(batch, at + 1, &here);
         }
+        let debug = self.run.shared.settings.flag("DEFAULT_DEBUG");
         for index in here {
+            if debug && !batch.hosts[index].notified.is_empty() {
+                let text = format!("META: triggered running handlers for {}", batch.hosts[index].name);
+                self.run.tell(Event::Verbose(0, text));
+            }
             batch.hosts[index].at = at + 1;
         }
         true
@@ -1606,7 +1622,9 @@ impl Runner {
                     value.insert("failed", true);
                 }
             }
-            let value = Value::dict(value).untrusted();
+            // what people wrote themselves stays what they wrote
+            let written = matches!(step.module(), "set_fact" | "include_vars");
+            let value = if written { Value::dict(value) } else { Value::dict(value).untrusted() };
             for host in &everybody {
                 shared.set(host, variable, value.clone());
             }
@@ -1759,6 +1777,9 @@ impl Runner {
                             self.share_failure(batch, other);
                         }
                     } else {
+                        if let Some(number) = batch.handler_of.get(&step.id) {
+                            batch.hosts[other].notified.remove(number);
+                        }
                         batch.hosts[other].at += 1;
                     }
                 }
@@ -1890,14 +1911,16 @@ impl Runner {
                     Some(role) => format!("{} : {plain}", role.role.name),
                     None => plain.clone(),
                 };
-                let listens =
-                    handler.task.listen.iter().filter_map(|v| render::value(&scope, v).ok()).flat_map(|v| {
-                        match v {
-                            Value::List(items) => items.iter().map(str_of).collect::<Vec<_>>(),
-                            other => vec![str_of(&other)],
-                        }
-                    });
-                let mut listens: Vec<String> = listens.collect();
+                // topics are what is written: nothing in them is a template
+                let mut listens: Vec<String> = handler
+                    .task
+                    .listen
+                    .iter()
+                    .flat_map(|v| match v {
+                        Value::List(items) => items.iter().map(str_of).collect::<Vec<_>>(),
+                        other => vec![str_of(other)],
+                    })
+                    .collect();
                 // a collection's role answers to its short name as well
                 if let Some(role) = &handler.context.role {
                     // topics, too, may be named with their role in front
@@ -1923,11 +1946,14 @@ impl Runner {
         for group in titles.chunk_by(|a, b| source(a.0) == source(b.0)).rev() {
             searched.extend(group);
         }
-        if let Some((number, ..)) = searched
-            .iter()
-            .find(|(_, plain, full, _)| !plain.is_empty() && (plain == wanted || full == wanted))
-        {
-            found.push(*number);
+        for (number, plain, full, listens) in &searched {
+            if plain.is_empty() && listens.is_empty() {
+                self.unusable(batch, step, &name, *number);
+            }
+            if !plain.is_empty() && (plain == wanted || full == wanted) {
+                found.push(*number);
+                break;
+            }
         }
         let mut seen: HashSet<&str> = HashSet::new();
         for (number, plain, _, listens) in &searched {
@@ -1975,6 +2001,23 @@ impl Runner {
         }
     }
 
+    /// Says why nobody can notify a handler whose name does not render.
+    fn unusable(&mut self, batch: &mut Batch, step: &Step, host: &Arc<str>, number: usize) {
+        let handler = &batch.handlers[number];
+        let Some(written) = handler.task.name.as_ref() else { return };
+        let scope = TaskScope::new(&self.run.shared, &batch.vars, host, Some(handler));
+        if let Err(error) = render::value(&scope, &Value::Str(written.clone())) {
+            let text = format!(
+                "Handler '{}' is unusable because it has no listen topics and the name could not be templated (host-specific variables are not supported in handler names). The error: {}",
+                written.as_str(),
+                error.detail()
+            );
+            if self.said_unusable.insert(text.clone()) {
+                self.tell(batch, step.id, Event::Warning(text));
+            }
+        }
+    }
+
     // ---- meta
 
     fn meta(&mut self, batch: &mut Batch, index: usize, step: &Arc<Step>) -> Result<(), Diag> {
@@ -1998,6 +2041,14 @@ impl Runner {
             Ok(true)
         };
         let action = action.trim().to_owned();
+        if let Some(number) = batch.handler_of.get(&step.id).copied() {
+            if action == "flush_handlers" {
+                return Err(
+                    Diag::error("E0221", "flush_handlers cannot be used as a handler").at(step.task.span)
+                );
+            }
+            batch.hosts[index].notified.remove(&number);
+        }
         // these are each host's own; the others happen once, as the first host says
         let each = matches!(
             action.as_str(),

@@ -1180,7 +1180,10 @@ impl Life<'_> {
                 }
                 Value::Omit | Value::Null => {}
                 other => {
-                    let text = format!("variable args must be a mapping, not '{}'", other.type_name());
+                    let text = format!(
+                        "Finalization of task args for '{full}' failed: Task args must resolve to a 'dict' not '{}'.",
+                        other.type_name()
+                    );
                     return Err(Failure::task(self.step, vec![(text, span_of(&extra, task.span))]));
                 }
             }

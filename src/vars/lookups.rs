@@ -121,7 +121,7 @@ fn known_words(call: &LookupCall, parsed: &Dict, known: &[&str]) -> Result<()> {
         .filter_map(quorate_value::Key::as_str)
         .find(|key| *key != "_raw_params" && !known.contains(key));
     match odd {
-        Some(name) => Err(failed(call, format!("{name} is not a valid option"))),
+        Some(name) => Err(failed(call, format!("'{name}' is not a valid option."))),
         None => Ok(()),
     }
 }
@@ -316,6 +316,11 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
                 .unwrap_or_else(|| otherwise.to_owned())
         };
         let key = parsed.get("_raw_params").map(str_of).unwrap_or_default();
+        known_words(
+            call,
+            &parsed,
+            &["type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_no_value", "allow_none"],
+        )?;
         if key.is_empty() && !parsed.is_empty() {
             let message = format!(
                 "No key to look up was provided as first term within string inline options: {}",
@@ -342,13 +347,27 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         let mut seen = std::collections::HashSet::new();
         let case = flag(call, "case_sensitive", false);
         let mut there = current == section;
-        for line in text.lines().map(str::trim) {
+        let asked = |name: &str| {
+            flag(call, name, false) || parsed.get(name).and_then(Value::to_bool_loose).unwrap_or(false)
+        };
+        let bare = asked("allow_no_value") || asked("allow_none");
+        let mut valueless = false;
+        let mut wrong = String::new();
+        for (number, line) in text.lines().map(str::trim).enumerate() {
             if let Some(header) = line.strip_prefix('[') {
                 current = header.trim_end_matches(']').to_owned();
                 there |= current == section;
                 continue;
             }
             if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if !line.contains(['=', ':']) {
+                if !bare {
+                    wrong.push_str(&format!("\n\t[line {:2}]: '{line}\\n'", number + 1));
+                }
+                // a name without a value: it is there, and there is nothing of it
+                valueless |= current == section && line.eq_ignore_ascii_case(&key);
                 continue;
             }
             if let Some((k, v)) = line.split_once(['=', ':']).filter(|_| current == section) {
@@ -373,11 +392,15 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
                 }
             }
         }
+        if !wrong.is_empty() {
+            return Err(failed(call, format!("Source contains parsing errors: '<???>'{wrong}")));
+        }
         if !there && !section.eq_ignore_ascii_case("global") {
             return Err(failed(call, format!("No section '{section}' in '{name}'.")));
         }
         if regex {
             out.extend(values);
+        } else if valueless && values.is_empty() {
         } else if let Some(last) = values.pop() {
             out.push(last);
         } else {
@@ -416,9 +439,18 @@ fn csvfile(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             "TAB" | "\\t" => '\t',
             other => other.chars().next().unwrap_or('\t'),
         };
-        let column: usize = pick("col", "1").parse().map_err(|_| failed(call, "col must be a number"))?;
-        let key_column: usize =
-            pick("keycol", "0").parse().map_err(|_| failed(call, "keycol must be a number"))?;
+        let number = |option: &str, otherwise: &str| {
+            let text = pick(option, otherwise);
+            text.trim().parse::<usize>().map_err(|_| {
+                failed(
+                    call,
+                    format!(
+                        "Config '{option}' for 'csvfile' lookup plugin from 'Direct' has an invalid value: Invalid value provided for 'int': '{text}'"
+                    ),
+                )
+            })
+        };
+        let (column, key_column) = (number("col", "1")?, number("keycol", "0")?);
         let path = render::find_file(scope, "files", &name)
             .map_err(|_| failed(call, format!("csvfile: [Errno 2] No such file or directory: '{name}'")))?;
         let text = read_as(scope, &path, &pick("encoding", "utf-8"))?;
@@ -467,11 +499,23 @@ fn csv_rows(text: &str, delimiter: char) -> Vec<Vec<String>> {
 /// `config`: settings by name; `on_missing` says what becomes of names that are none.
 fn configs(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
     let missing = option(call, "on_missing").map_or_else(|| "error".to_owned(), str_of);
+    let plugin = match (option(call, "plugin_type"), option(call, "plugin_name")) {
+        (None, None) => None,
+        (Some(kind), Some(name)) => Some((str_of(kind), str_of(name))),
+        _ => {
+            let text = "Both plugin_type and plugin_name are required, cannot use one without the other.";
+            return Err(failed(call, text));
+        }
+    };
     let origins = flag(call, "show_origin", false);
     let mut out = Vec::new();
     for term in &call.terms {
         let term = str_of(term);
-        let Some(value) = config(scope, &term) else {
+        let found = match &plugin {
+            None => config(scope, &term),
+            Some((kind, name)) => plugin_config(scope, kind, name, &term),
+        };
+        let Some(value) = found else {
             match missing.as_str() {
                 "skip" => {}
                 "warn" => {
@@ -493,6 +537,56 @@ fn configs(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         });
     }
     Ok(out)
+}
+
+/// Options of the plug-ins that Quorate stands in for: the settings behind them, or what is always so.
+fn plugin_config(scope: &TaskScope, kind: &str, name: &str, term: &str) -> Option<Value> {
+    let setting = |key: &str, otherwise: Value| match config(scope, key) {
+        Some(value) if value.is_truthy() || matches!(value, Value::Bool(_)) => Some(value),
+        _ => Some(otherwise),
+    };
+    let name = name.strip_prefix("ansible.builtin.").unwrap_or(name);
+    match (kind, name, term) {
+        ("become", "sudo" | "su" | "runas", "become_user") => {
+            setting("DEFAULT_BECOME_USER", Value::from("root"))
+        }
+        ("become", "sudo" | "su", "become_exe") => setting("DEFAULT_BECOME_EXE", Value::from(name)),
+        ("become", "sudo", "become_flags") => setting("DEFAULT_BECOME_FLAGS", Value::from("-H -S -n")),
+        ("become", "su", "become_flags") => setting("DEFAULT_BECOME_FLAGS", Value::from("")),
+        ("become", "sudo" | "su", "become_pass") | ("become", "sudo", "sudo_chdir") => Some(Value::Null),
+        ("shell", "sh", "remote_tmp") => setting("DEFAULT_REMOTE_TMP", Value::from("~/.ansible/tmp")),
+        ("shell", "sh", "system_tmpdirs") => {
+            Some(Value::list([Value::from("/var/tmp"), Value::from("/tmp")]))
+        }
+        ("shell", "sh", "async_dir") => Some(Value::from("~/.ansible_async")),
+        ("shell", "sh", "admin_users") => Some(Value::list([Value::from("root"), Value::from("toor")])),
+        ("shell", "sh", "common_remote_group") => Some(Value::Null),
+        ("shell", "sh", "world_readable_temp") => Some(Value::Bool(false)),
+        ("connection", "ssh", term) => match term {
+            "remote_user" => setting("DEFAULT_REMOTE_USER", Value::Null),
+            "port" => setting("DEFAULT_REMOTE_PORT", Value::Null),
+            "host_key_checking" => setting("HOST_KEY_CHECKING", Value::Bool(true)),
+            "pipelining" => setting("ANSIBLE_PIPELINING", Value::Bool(false)),
+            "ssh_args" => config(scope, "ANSIBLE_SSH_ARGS"),
+            "ssh_common_args" => setting("SSH_COMMON_ARGS", Value::from("")),
+            "ssh_extra_args" => setting("SSH_EXTRA_ARGS", Value::from("")),
+            "sftp_extra_args" => setting("SFTP_EXTRA_ARGS", Value::from("")),
+            "scp_extra_args" => setting("SCP_EXTRA_ARGS", Value::from("")),
+            "ssh_executable" => setting("SSH_EXECUTABLE", Value::from("ssh")),
+            "reconnection_retries" => config(scope, "SSH_RETRIES"),
+            "control_path_dir" => setting("SSH_CONTROL_PATH_DIR", Value::from("~/.ansible/cp")),
+            "timeout" => config(scope, "DEFAULT_TIMEOUT"),
+            "private_key_file" => setting("DEFAULT_PRIVATE_KEY_FILE", Value::Null),
+            // content goes over the helper's own link, whatever is said of these
+            "ssh_transfer_method" => Some(Value::from("smart")),
+            "sftp_executable" => Some(Value::from("sftp")),
+            "scp_executable" => Some(Value::from("scp")),
+            "use_tty" | "sftp_batch_mode" => Some(Value::Bool(true)),
+            "control_path" => Some(Value::Null),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 fn config(scope: &TaskScope, term: &str) -> Option<Value> {

@@ -54,6 +54,17 @@ impl Module for Debconf {
             return Ok(Outcome::ok().with("current", before).msg(""));
         };
         let kind = args.text("vtype");
+        if let Some((at, odd)) = args
+            .value("value")
+            .filter(|_| kind == "multiselect")
+            .and_then(Value::as_list)
+            .and_then(|items| items.iter().enumerate().find(|(_, item)| item.as_str().is_none()))
+        {
+            return Err(Failure::new(format!(
+                "Invalid value provided for 'multiselect': sequence item {at}: expected str instance, {} found",
+                odd.type_name()
+            )));
+        }
         let value = written(args.value("value").unwrap_or(&Value::Null), kind);
         let secret = kind == "password";
         let current = if secret { ask(ctx, question)? } else { answer(&before, question) };

@@ -294,7 +294,24 @@ impl<'a> Search<'a> {
             self.skip(&directory, why);
             return false;
         }
-        let text = String::from_utf8_lossy(&bytes);
+        let other = charset(encoding).filter(|_| !utf8);
+        if other.is_none() && !utf8 {
+            let directory = Path::new(path).parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
+            self.skip(&directory, format!("unknown encoding: {encoding}"));
+            return false;
+        }
+        let (text, wrong) = match other {
+            Some(other) => other.decode_without_bom_handling(&bytes),
+            None => (String::from_utf8_lossy(&bytes), false),
+        };
+        if wrong {
+            let why = format!(
+                "Failed to read the file {path} due to an encoding error. current encoding: {encoding}"
+            );
+            let directory = Path::new(path).parent().unwrap_or(Path::new("/")).to_string_lossy().into_owned();
+            self.skip(&directory, why);
+            return false;
+        }
         if self.args.bool("read_whole_file") {
             return regex.found_in(&text).unwrap_or(false);
         }
@@ -302,9 +319,27 @@ impl<'a> Search<'a> {
     }
 }
 
+/// A character set by the name that Python or the web has for it.
+fn charset(name: &str) -> Option<&'static encoding_rs::Encoding> {
+    let dashed = name.replace('_', "-");
+    let bare = dashed.replace('-', "");
+    [name, &dashed, &bare].iter().find_map(|label| encoding_rs::Encoding::for_label(label.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn character_sets() {
+        for (name, found) in
+            [("gbk", true), ("latin_1", true), ("utf_16_le", true), ("cp1251", true), ("none", false)]
+        {
+            assert_eq!(charset(name).is_some(), found, "{name}");
+        }
+        let bytes = [0xc4, 0xe3, 0xba, 0xc3];
+        assert_eq!(charset("GBK").unwrap().decode_without_bom_handling(&bytes), ("你好".into(), false));
+    }
 
     #[test]
     fn quantities() {

@@ -112,7 +112,12 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
         );
         return Err(Failure::task(call.step, vec![(message.clone(), call.step.task.span)]).saying(&message));
     }
-    match (call.args.get("var"), call.args.get("msg")) {
+    // `var: "{{ omit }}"` asks for nothing
+    let var = call.args.get("var").filter(|var| {
+        !(matches!(var, Value::Str(text) if text.is_template())
+            && matches!(render::value(call.scope, var), Ok(Value::Omit)))
+    });
+    match (var, call.args.get("msg")) {
         (Some(var), _) => {
             // `var: "{{ item }}"` names a variable by a template
             let var = match var {
@@ -261,9 +266,23 @@ pub(super) fn set_fact(call: &ActionCall<'_>) -> ActionResult {
         }
     }
     let about = facts_host(call);
+    tell_reserved(call, &vars);
     let result =
         dict! {"changed" => false, "ansible_facts" => vars.clone(), "_ansible_facts_cacheable" => cacheable};
     Ok((result, vec![Effect::Set { host: about, vars, cacheable }]))
+}
+
+/// Variables that have the name of a keyword or of a function are told.
+fn tell_reserved(call: &ActionCall<'_>, vars: &Dict) {
+    for (key, value) in vars {
+        let Some(name) = key.as_str().filter(|name| crate::playbook::is_reserved(name)) else { continue };
+        let span = match value {
+            Value::Str(text) if text.span().is_known() => text.span(),
+            _ => call.step.task.span,
+        };
+        let text = format!("Found variable using reserved name '{name}'.\n{}", crate::report::origin(span));
+        call.run.tell(crate::report::Event::Warning(text.trim_end().to_owned()));
+    }
 }
 
 /// The host whose variables change: the delegate with `delegate_facts`.
@@ -416,6 +435,7 @@ pub(super) fn include_vars(call: &ActionCall<'_>) -> ActionResult {
         }
         vars = merged;
     }
+    tell_reserved(call, &vars);
     let listed: Value = files
         .iter()
         .map(|f| std::path::absolute(f).unwrap_or_else(|_| f.clone()).display().to_string())

@@ -66,6 +66,13 @@ pub(super) async fn module(
         job.module = "quorate_foreign".into();
         blobs.push(blob);
     }
+    if short == "user"
+        && !call.check
+        && job.args.get("state").is_some_and(|state| str_of(state) == "absent")
+        && let Some(name) = job.args.get("name").or_else(|| job.args.get("user"))
+    {
+        call.run.pool.leave(call.target, &str_of(name)).await;
+    }
     call.run.tell(crate::report::Event::Verbose(
         3,
         format!(

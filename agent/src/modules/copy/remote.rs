@@ -188,7 +188,8 @@ impl Walk<'_> {
         if self.ctx.check {
             return Ok(());
         }
-        files::replace_link(&to.to_string_lossy(), &target.to_string_lossy())
+        files::replace_link(&to.to_string_lossy(), &target.to_string_lossy())?;
+        self.own(to)
     }
 
     fn own(&self, path: &Path) -> io::Result<()> {

@@ -29,6 +29,8 @@ struct Settings {
     unsafe_writes: bool,
     /// Somebody asked for an owner or group; else they are kept where that is allowed.
     owned: bool,
+    /// Somebody asked for a mode.
+    moded: bool,
 }
 
 fn fresh_name(dest: &Path, attempt: u64) -> PathBuf {
@@ -52,6 +54,7 @@ impl Replacement {
             mode: standing.as_ref().map_or(0o666 & !super::mode::umask(), |m| m.mode() & 0o7777),
             unsafe_writes: wanted.unsafe_writes,
             owned: false,
+            moded: wanted.mode.is_some(),
         };
         let (uid, gid) = (wanted.uid(dest)?, wanted.gid(dest)?);
         settings.owned = uid.is_some() || gid.is_some();
@@ -135,7 +138,24 @@ impl Replacement {
         }
         label::keep(&self.dest, &self.temporary);
         file.set_permissions(std::fs::Permissions::from_mode(self.settings.mode))?;
+        self.keep_acl();
         file.sync_all()
+    }
+
+    /// The access list of what stands there, where that goes beyond owner, group and others. Its three plain entries
+    /// follow the mode, which is set before.
+    fn keep_acl(&self) {
+        const ATTRIBUTE: &str = "system.posix_acl_access";
+        let mut bytes = vec![0; 4096];
+        // most files have none, and many file systems know none
+        let Ok(length) = rustix::fs::getxattr(&self.dest, ATTRIBUTE, bytes.as_mut_slice()) else { return };
+        bytes.truncate(length);
+        let none = rustix::fs::XattrFlags::empty();
+        if rustix::fs::setxattr(&self.temporary, ATTRIBUTE, &bytes, none).is_ok() && !self.settings.moded {
+            return;
+        }
+        // a mode that was asked for has the last word on owner, mask and others
+        std::fs::set_permissions(&self.temporary, std::fs::Permissions::from_mode(self.settings.mode)).ok();
     }
 
     fn write_in_place(&self) -> io::Result<()> {

@@ -97,7 +97,13 @@ impl Generator<'_> {
         };
         for parent in parents {
             let Some(name) = parent.get("name") else {
-                return Err(self.config.shape("a parent", "a mapping with a `name`", parent));
+                let child = match child {
+                    Child::Host(host) => inventory.host_name(host).to_string(),
+                    Child::Group(group) => inventory.group(group).name().to_string(),
+                };
+                let problem = format!("Element {child} has a parent with no name.");
+                let ansible = problem.clone();
+                return Err(InventoryError::Name { span: parent.span, problem, ansible });
             };
             let group = inventory.declare_group(&self.text(name, vars)?, name.span)?;
             for (key, entry) in

@@ -70,9 +70,27 @@ fn decode(value: Value) -> Value {
     }
 }
 
+/// Whether something is marked as a vault and is no text.
+fn has_odd_vault(value: &Value) -> bool {
+    match value {
+        Value::List(items) => items.iter().any(has_odd_vault),
+        Value::Dict(entries) => match entries.get("__ansible_vault") {
+            Some(Value::Str(_)) => false,
+            Some(_) => true,
+            None => entries.iter().any(|(_, value)| has_odd_vault(value)),
+        },
+        _ => false,
+    }
+}
+
 fn json(text: &str, whose: &str) -> Result<Dict, String> {
     let value = from_json_str(text)
         .map_err(|error| format!("{whose}: Value could not be parsed as JSON: {error}"))?;
+    if has_odd_vault(&value) {
+        return Err(
+            "Inventory script result could not be parsed as JSON: `__ansible_vault` must be text".to_owned()
+        );
+    }
     match decode(value) {
         Value::Dict(entries) => Ok(Arc::unwrap_or_clone(entries)),
         other => Err(format!("{whose}: Value is '{}' instead of 'dict'.", other.type_name())),
