@@ -244,7 +244,7 @@ fn play(
         }
         run.guard.close().await;
         if code == status::DONE && runner.status() == 0 && !run.is_interrupted() {
-            run.pool.forget_kept().await;
+            run.pool.forget_kept(run.resume.get().map(|resume| &**resume)).await;
         }
         run.pool.close().await;
         if let Some(recording) = &recording {

@@ -363,13 +363,16 @@ impl Pool {
         }
     }
 
-    /// The run has ended well: no host needs to keep what its tasks came to.
-    pub async fn forget_kept(&self) {
+    /// The run has ended well: no host needs to keep what its tasks came to, in this run or in those it went on with.
+    pub async fn forget_kept(&self, resumed: Option<&crate::journal::Resume>) {
         let live: Vec<Arc<Link>> = {
             let links = self.links.lock().expect("no panic while connecting");
             links.values().filter_map(|slot| slot.get()?.as_ref().ok().cloned()).collect()
         };
         for link in live {
+            if let Some(resumed) = resumed {
+                resumed.ask(&link).await;
+            }
             link.forget().await;
         }
     }

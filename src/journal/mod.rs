@@ -694,20 +694,20 @@ impl Resume {
         Arc::new(Resume { id: past.id.clone(), standing, used, seals, kept })
     }
 
+    /// Asks a helper, once, what it has kept; it knows from then on which runs this one goes on with.
+    pub async fn ask(&self, link: &Arc<Link>) {
+        let mut kept = self.kept.lock().await;
+        if !self.seals.is_empty() && !kept.iter().any(|(known, _)| Arc::ptr_eq(known, link)) {
+            kept.push((link.clone(), asked_for(link, &self.seals).await));
+        }
+    }
+
     /// What a job came to of which only its host knows: the controller was gone before it heard. Each once.
     pub async fn kept(&self, link: &Arc<Link>, name: &str) -> Option<Dict> {
-        if self.seals.is_empty() {
-            return None;
-        }
+        self.ask(link).await;
         let mut kept = self.kept.lock().await;
-        let at = match kept.iter().position(|(known, _)| Arc::ptr_eq(known, link)) {
-            Some(at) => at,
-            None => {
-                kept.push((link.clone(), asked_for(link, &self.seals).await));
-                kept.len() - 1
-            }
-        };
-        let result = kept[at].1.remove(name)?;
+        let (_, results) = kept.iter_mut().find(|(known, _)| Arc::ptr_eq(known, link))?;
+        let result = results.remove(name)?;
         self.used.fetch_add(1, Ordering::Relaxed);
         Some(result)
     }

@@ -1076,7 +1076,7 @@ impl Loader {
     /// `vars:` of a play, block or task. Names that mean something else already are told.
     fn own_vars(&self, node: &Node) -> Loaded<Dict> {
         let vars = vars_of(node)?;
-        let maps = node.as_sequence().map_or_else(|| std::slice::from_ref(node), |items| items);
+        let maps = node.as_sequence().unwrap_or_else(|| std::slice::from_ref(node));
         for entry in maps.iter().filter_map(Node::as_mapping).flat_map(|mapping| mapping.iter()) {
             if let Some(name) = entry.0.as_str().filter(|name| is_reserved(name)) {
                 let text = format!("Found variable using reserved name '{name}'.");

@@ -7,7 +7,6 @@ pub mod model;
 
 pub use load::{
     Around, FREE_FORM, LoadHost, Loader, RoleFrom, SearchPaths, beside, is_identifier, is_reserved, plain_io,
-    play_keys,
-    short_name, task_keys, yaml_diag,
+    play_keys, short_name, task_keys, yaml_diag,
 };
 pub use model::*;

@@ -319,7 +319,17 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
         known_words(
             call,
             &parsed,
-            &["type", "file", "section", "re", "encoding", "default", "case_sensitive", "allow_no_value", "allow_none"],
+            &[
+                "type",
+                "file",
+                "section",
+                "re",
+                "encoding",
+                "default",
+                "case_sensitive",
+                "allow_no_value",
+                "allow_none",
+            ],
         )?;
         if key.is_empty() && !parsed.is_empty() {
             let message = format!(

@@ -323,7 +323,11 @@ impl<'a> Search<'a> {
 fn charset(name: &str) -> Option<&'static encoding_rs::Encoding> {
     let dashed = name.replace('_', "-");
     let bare = dashed.replace('-', "");
-    [name, &dashed, &bare].iter().find_map(|label| encoding_rs::Encoding::for_label(label.as_bytes()))
+    // Python's names for the orders of bytes: utf_16_le
+    let ordered = dashed.replace("-le", "le").replace("-be", "be");
+    [name, &dashed, &bare, &ordered]
+        .iter()
+        .find_map(|label| encoding_rs::Encoding::for_label(label.as_bytes()))
 }
 
 #[cfg(test)]

@@ -144,7 +144,9 @@ mod tests {
         fn gather(dir: &Path, out: &mut String) {
             for entry in std::fs::read_dir(dir).unwrap().flatten() {
                 let path = entry.path();
-                if path.ends_with("cli/config") || path.ends_with("cli/config.rs") {
+                // the lookup `config` tells what is set; that is no effect
+                let tells = ["cli/config", "cli/config.rs", "vars/lookups.rs"];
+                if tells.iter().any(|end| path.ends_with(end)) {
                     continue;
                 }
                 if path.is_dir() {

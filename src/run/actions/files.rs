@@ -153,12 +153,14 @@ fn read_content(call: &ActionCall<'_>, path: &Path) -> Result<(Hash, u64, BlobSo
     if vaulted && decrypt {
         let bytes = std::fs::read(path).map_err(read)?;
         let plain =
-            crate::secrets::open(&String::from_utf8_lossy(&bytes), &call.run.shared.vault).map_err(|e| match e {
-                quorate_vault::VaultError::NoSecrets => Failure::action(format!(
-                    "A vault password or secret must be specified to decrypt {}",
-                    path.display()
-                )),
-                other => Failure::action(format!("{other}: {}", path.display())),
+            crate::secrets::open(&String::from_utf8_lossy(&bytes), &call.run.shared.vault).map_err(|e| {
+                match e {
+                    quorate_vault::VaultError::NoSecrets => Failure::action(format!(
+                        "A vault password or secret must be specified to decrypt {}",
+                        path.display()
+                    )),
+                    other => Failure::action(format!("{other}: {}", path.display())),
+                }
             })?;
         let bytes: Arc<[u8]> = plain.to_vec().into();
         return Ok((hash_bytes(&bytes), bytes.len() as u64, BlobSource::Bytes(bytes), true));

@@ -237,10 +237,7 @@ layers:
             "hosts: {name: '{{ nope }}'}\nlayers: {x: [1]}",
             "cannot evaluate `{{ nope }}`: 'nope' is undefined",
         ),
-        (
-            "hosts: {name: a, parents: [{vars: {}}]}\nlayers: {x: [1]}",
-            "a parent must be a mapping with a `name`, not a mapping",
-        ),
+        ("hosts: {name: a, parents: [{vars: {}}]}\nlayers: {x: [1]}", "Element a has a parent with no name."),
     ] {
         let (_kept, loaded) = load(&[("g.yml", &format!("plugin: generator\n{config}\n"))], &["g.yml"]);
         assert_eq!(loaded.failures[0].errors()[0].to_string(), message);
