@@ -55,7 +55,7 @@ def holders(data):
 def main():
     text = {'type': 'str', 'required': True}
     path = {'type': 'path', 'required': True}
-    module = AnsibleModule({'endpoint': text, 'peer': text, 'unit': text, 'data': path,
+    module = AnsibleModule({'endpoint': text, 'peer': text, 'process': {'type': 'dict', 'default': {}}, 'data': path,
                             'ca': {'type': 'str'}, 'cert': {'type': 'str'},
                             'key': {'type': 'str', 'no_log': False}}, supports_check_mode=True)
     args = module.params
@@ -65,9 +65,10 @@ def main():
         unknown = unknown or answer is None
         if answer:
             why.append('%s answers' % url)
-    state = unit_state(args['unit'])
+    unit = (args['process'] or {}).get('name') or 'etcd'
+    state = unit_state(unit)
     if state not in ('inactive', 'failed'):
-        why.append('unit %s is %s' % (args['unit'], state))
+        why.append('unit %s is %s' % (unit, state))
     pids = holders(args['data'])
     if pids:
         why.append('process %s has %s open' % (', '.join(pids), args['data']))
@@ -80,7 +81,8 @@ def main():
         why.append('%s holds a database without a log' % args['data'])
     verdict = ('live' if live else 'unknown' if unknown else 'dormant' if wal else
                'remnant' if snap else 'absent')
-    module.exit_json(changed=False, live=live, verdict=verdict, wal=wal, why=why)
+    module.exit_json(changed=False, live=live, verdict=verdict, wal=wal, why=why,
+                     process={'runtime': 'systemd', 'own': True})
 
 
 main()
