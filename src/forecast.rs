@@ -313,7 +313,7 @@ fn digest(value: Option<&Value>) -> Option<String> {
         return None;
     }
     let text = quorate_value::to_json(value);
-    Some(Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    Some(quorate_agent::protocol::hex(&Sha256::digest(text)[..16]))
 }
 
 fn item(key: &Key, step: &Step, done: &Done) -> Item {

@@ -153,12 +153,14 @@ pub struct Probed {
 }
 
 impl Probed {
+    /// What came of each kind of wish.
+    pub fn tallies(&self) -> [(Wish, &Tally); 2] {
+        [(Wish::Read, &self.reads), (Wish::Write, &self.writes)]
+    }
+
     /// For people, a line each.
     pub fn lines(&self) -> Vec<String> {
-        [(Wish::Read, &self.reads), (Wish::Write, &self.writes)]
-            .iter()
-            .map(|(wish, tally)| format!("probe {}: {}", self.cluster, tally.sentence(*wish)))
-            .collect()
+        self.tallies().map(|(wish, tally)| format!("probe {}: {}", self.cluster, tally.sentence(wish))).into()
     }
 }
 

@@ -181,7 +181,28 @@ pub struct Settings {
     values: HashMap<&'static str, (String, Source)>,
 }
 
+/// What becomes of a warning about a pattern of hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mismatch {
+    /// It is told.
+    Told,
+    /// It is a mistake, and ends the run.
+    Refused,
+    /// Nobody wants to know.
+    Silent,
+}
+
 impl Settings {
+    /// What becomes of this warning: of patterns that match nothing `HOST_PATTERN_MISMATCH` says so.
+    pub fn mismatch(&self, warning: &quorate_inventory::Warning) -> Mismatch {
+        match self.text("HOST_PATTERN_MISMATCH") {
+            _ if !matches!(warning, quorate_inventory::Warning::NoMatch { .. }) => Mismatch::Told,
+            "error" => Mismatch::Refused,
+            "ignore" => Mismatch::Silent,
+            _ => Mismatch::Told,
+        }
+    }
+
     /// Reads what the environment points at. `env` answers for environment variables.
     pub fn load(env: &dyn Fn(&str) -> Option<String>, cwd: &Path) -> Result<Self, String> {
         let mut warnings = Vec::new();

@@ -6,6 +6,7 @@ use crate::plan::TagFilter;
 use crate::playbook::{Entry, Play};
 use crate::report::display;
 use crate::run::{Playbook, Runner};
+use crate::settings::Mismatch;
 use clap::Parser;
 use quorate_value::{FileId, Span, Str, Value};
 use std::path::Path;
@@ -94,12 +95,10 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
                 return Err(Cannot::start(format!("error[E0302]: {warning}")));
             }
             let text = warning.to_string();
-            match ground.shared.settings.text("HOST_PATTERN_MISMATCH") {
-                "error" if text.starts_with("Could not match") => {
-                    return Err(Cannot::start(super::headline(&text, ansible)));
-                }
-                "ignore" if text.starts_with("Could not match") => {}
-                _ => display::warning(&text),
+            match ground.shared.settings.mismatch(warning) {
+                Mismatch::Refused => return Err(Cannot::start(super::headline(&text, ansible))),
+                Mismatch::Silent => {}
+                Mismatch::Told => display::warning(&text),
             }
         }
         selection.hosts.iter().map(|id| inventory.host_name(*id).to_string()).collect::<Vec<_>>()

@@ -64,7 +64,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    super::run("quorate check", args, |args: Args| check(&args))
+    super::run(super::parsed("quorate check", args, false), |args: Args| check(&args))
 }
 
 fn check(args: &Args) -> Result<u8, Cannot> {

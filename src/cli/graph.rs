@@ -60,10 +60,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    match super::parsed_looking::<Args>(command(), args) {
-        Ok(args) => super::ended(graph(&args), false),
-        Err(status) => status,
-    }
+    super::run(super::parsed_looking(command(), args), |args: Args| graph(&args))
 }
 
 fn graph(args: &Args) -> Result<(), Cannot> {

@@ -51,18 +51,16 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(super) fn main(args: &[String]) -> u8 {
-    let args = match super::parsed::<Args>("quorate history", args, false) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    let said = match &args.what {
-        None => list(args.count),
-        Some(What::Show { run, all }) => journal::find(run).map(|run| show(&run, *all)),
-        Some(What::Diff { a, b }) => {
-            journal::find(a).and_then(|a| journal::find(b).map(|b| difference(&a, &b)))
-        }
-    };
-    super::ended(said.map_err(Cannot::start), false)
+    super::run(super::parsed("quorate history", args, false), |args: Args| {
+        let said = match &args.what {
+            None => list(args.count),
+            Some(What::Show { run, all }) => journal::find(run).map(|run| show(&run, *all)),
+            Some(What::Diff { a, b }) => {
+                journal::find(a).and_then(|a| journal::find(b).map(|b| difference(&a, &b)))
+            }
+        };
+        said.map_err(Cannot::start)
+    })
 }
 
 fn list(count: usize) -> Result<String, String> {

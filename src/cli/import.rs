@@ -70,7 +70,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    super::run("quorate import", args, |args: Args| import(&args))
+    super::run(super::parsed("quorate import", args, false), |args: Args| import(&args))
 }
 
 /// Tells of every etcd on a host, in lines. Reads only; names of files, never what secret files hold.

@@ -42,7 +42,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    super::run("quorate init", args, |args: Args| init(args))
+    super::run(super::parsed("quorate init", args, false), |args: Args| init(args))
 }
 
 /// What the inventory is about.

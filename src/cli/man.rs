@@ -25,7 +25,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    super::run("quorate man", args, |args: Args| write(&args.folder))
+    super::run(super::parsed("quorate man", args, false), |args: Args| write(&args.folder))
 }
 
 fn write(folder: &std::path::Path) -> Result<(), Cannot> {

@@ -96,27 +96,25 @@ fn without(command: clap::Command, options: &[&str]) -> clap::Command {
     options.iter().fold(command, |command, id| command.mut_arg(*id, |arg| arg.hide(true)))
 }
 
-/// As [`parsed`], by a command that was changed.
-fn parsed_hiding<A: clap::FromArgMatches>(command: clap::Command, args: &[String]) -> Result<A, u8> {
-    let words = std::iter::once(command.get_name().to_owned()).chain(args.iter().cloned());
+/// As [`parsed`], by a command that was changed. Options of runs that write something can be refused.
+fn parsed_by<A: clap::FromArgMatches>(
+    command: clap::Command,
+    args: &[String],
+    refused: &[&str],
+) -> Result<A, u8> {
+    let name = command.get_name().to_owned();
+    let words = std::iter::once(name.clone()).chain(args.iter().cloned());
     let matches = command.try_get_matches_from(words).map_err(|error| usage(&error, false))?;
+    if let Some(id) = refused.iter().find(|id| matches.contains_id(id)) {
+        crate::report::display::err(&format!("error: `{name}` runs nothing, so there is nothing to --{id}"));
+        return Err(status::USAGE);
+    }
     A::from_arg_matches(&matches).map_err(|error| usage(&error, false))
 }
 
 /// The arguments of a command that only looks: files that a run writes are refused.
 fn parsed_looking<A: clap::FromArgMatches>(command: clap::Command, args: &[String]) -> Result<A, u8> {
-    let name = command.get_name().to_owned();
-    let words = std::iter::once(name.clone()).chain(args.iter().cloned());
-    let matches = command.try_get_matches_from(words).map_err(|error| usage(&error, false))?;
-    for id in ["report", "events", "junit"] {
-        if matches.contains_id(id) {
-            crate::report::display::err(&format!(
-                "error: `{name}` runs nothing, so there is nothing to --{id}"
-            ));
-            return Err(status::USAGE);
-        }
-    }
-    A::from_arg_matches(&matches).map_err(|error| usage(&error, false))
+    parsed_by(command, args, &["report", "events", "junit"])
 }
 
 /// A command's arguments; where there is nothing to run, what was to be said has been, and its status.
@@ -161,13 +159,9 @@ fn ended(done: Result<impl Ends, common::Cannot>, ansible: bool) -> u8 {
     }
 }
 
-/// Runs a command of our own from its words; gives its exit status.
-fn run<A: clap::Parser, D: Ends>(
-    name: &str,
-    args: &[String],
-    act: impl FnOnce(A) -> Result<D, common::Cannot>,
-) -> u8 {
-    match parsed::<A>(name, args, false) {
+/// Runs a command of our own once its words have been read; gives its exit status.
+fn run<A, D: Ends>(args: Result<A, u8>, act: impl FnOnce(A) -> Result<D, common::Cannot>) -> u8 {
+    match args {
         Ok(args) => ended(act(args), false),
         Err(status) => status,
     }

@@ -58,10 +58,7 @@ pub(super) fn command() -> clap::Command {
 
 /// Runs the command; gives its exit status.
 pub(crate) fn main(args: &[String]) -> u8 {
-    match super::parsed_hiding::<Args>(command(), args) {
-        Ok(args) => super::ended(plan(&args), false),
-        Err(status) => status,
-    }
+    super::run(super::parsed_by(command(), args, &[]), |args: Args| plan(&args))
 }
 
 fn plan(args: &Args) -> Result<u8, Cannot> {

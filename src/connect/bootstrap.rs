@@ -19,7 +19,7 @@ fn helper_hash() -> &'static str {
     static HASH: OnceLock<String> = OnceLock::new();
     HASH.get_or_init(|| {
         use sha2::Digest as _;
-        sha2::Sha256::digest(HELPER).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+        quorate_agent::protocol::hex(&sha2::Sha256::digest(HELPER)[..12])
     })
 }
 

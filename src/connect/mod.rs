@@ -369,12 +369,13 @@ impl Pool {
             let links = self.links.lock().expect("no panic while connecting");
             links.values().filter_map(|slot| slot.get()?.as_ref().ok().cloned()).collect()
         };
-        for link in live {
+        let forget = live.iter().map(async |link| {
             if let Some(resumed) = resumed {
-                resumed.ask(&link).await;
+                resumed.ask(link).await;
             }
             link.forget().await;
-        }
+        });
+        futures::future::join_all(forget).await;
     }
 
     /// Ends every helper; masters stay as long as `ControlPersist` says.

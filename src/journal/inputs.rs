@@ -10,8 +10,9 @@ const LARGE: u64 = 4 << 20;
 /// Folders larger than this are known by what was read of them.
 const MANY: usize = 20_000;
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+/// Half of a digest: enough to tell files apart.
+fn half(digest: &[u8]) -> String {
+    quorate_agent::protocol::hex(&digest[..16])
 }
 
 /// A digest that only who has the key can try words against.
@@ -26,7 +27,7 @@ pub(super) fn keyed(key: &[u8], words: &[String]) -> String {
     let mut outer = Sha256::new();
     outer.update(key);
     outer.update(inner.finalize());
-    hex(&outer.finalize())
+    half(&outer.finalize())
 }
 
 /// Texts that are secret are stars.
@@ -129,7 +130,7 @@ pub(super) fn digest(path: &Path) -> Option<String> {
         let digest = about.filter(std::fs::Metadata::is_file).and_then(|about| file(&entry, &about));
         hash.update(digest.unwrap_or_default());
     }
-    Some(hex(&hash.finalize()))
+    Some(half(&hash.finalize()))
 }
 
 fn file(path: &Path, about: &std::fs::Metadata) -> Option<String> {
@@ -137,7 +138,7 @@ fn file(path: &Path, about: &std::fs::Metadata) -> Option<String> {
     if about.len() > LARGE {
         return Some(format!("{} bytes, {}.{:09}", about.len(), about.mtime(), about.mtime_nsec()));
     }
-    std::fs::read(path).ok().map(|bytes| hex(&Sha256::digest(bytes)))
+    std::fs::read(path).ok().map(|bytes| half(&Sha256::digest(bytes)))
 }
 
 /// What is no longer as it was: paths, with what happened to them.

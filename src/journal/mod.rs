@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+pub(crate) use store::random;
 use store::{Name, Store};
 
 /// So many runs are followed that went on with each other.
@@ -317,10 +318,7 @@ impl Journal {
         let began = Instant::now();
         let mut writer = Writer { file: Some(file), inputs };
         writer.put(&Record::Begun { at, user, pid: std::process::id(), asked });
-        let mut seal = [0u8; 32];
-        let filled = std::fs::File::open("/dev/urandom")
-            .and_then(|mut random| std::io::Read::read_exact(&mut random, &mut seal));
-        let seal = filled.is_ok().then_some(seal);
+        let seal: Option<[u8; 32]> = random().ok();
         if let Some(seal) = seal {
             writer.put(&Record::Seal(seal));
         }
@@ -663,6 +661,9 @@ pub fn find(word: &str) -> Result<Past, String> {
     }
 }
 
+/// What a helper has kept, once it has said so.
+type Answer = Arc<tokio::sync::OnceCell<Mutex<HashMap<String, Dict>>>>;
+
 /// What stands of an earlier run, as the scheduler asks for it.
 pub struct Resume {
     /// The run's name.
@@ -671,8 +672,8 @@ pub struct Resume {
     used: AtomicUsize,
     /// What hosts have kept results under.
     seals: Vec<[u8; 32]>,
-    /// What they have kept, asked once a helper.
-    kept: tokio::sync::Mutex<Vec<(Arc<Link>, HashMap<String, Dict>)>>,
+    /// What they have kept, asked once a helper, of all at a time.
+    kept: Mutex<Vec<(Arc<Link>, Answer)>>,
 }
 
 impl Resume {
@@ -690,24 +691,38 @@ impl Resume {
             before = past.asked.resumes;
         }
         let standing = runs.into_iter().rev().flatten().collect();
-        let (used, kept) = (AtomicUsize::new(0), tokio::sync::Mutex::default());
+        let (used, kept) = (AtomicUsize::new(0), Mutex::default());
         Arc::new(Resume { id: past.id.clone(), standing, used, seals, kept })
     }
 
     /// Asks a helper, once, what it has kept; it knows from then on which runs this one goes on with.
     pub async fn ask(&self, link: &Arc<Link>) {
-        let mut kept = self.kept.lock().await;
-        if !self.seals.is_empty() && !kept.iter().any(|(known, _)| Arc::ptr_eq(known, link)) {
-            kept.push((link.clone(), asked_for(link, &self.seals).await));
+        self.answer(link).await;
+    }
+
+    async fn answer(&self, link: &Arc<Link>) -> Option<Answer> {
+        if self.seals.is_empty() {
+            return None;
         }
+        let answer = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            match kept.iter().find(|(known, _)| Arc::ptr_eq(known, link)) {
+                Some((_, answer)) => answer.clone(),
+                None => {
+                    let answer = Answer::default();
+                    kept.push((link.clone(), answer.clone()));
+                    answer
+                }
+            }
+        };
+        answer.get_or_init(async || Mutex::new(asked_for(link, &self.seals).await)).await;
+        Some(answer)
     }
 
     /// What a job came to of which only its host knows: the controller was gone before it heard. Each once.
     pub async fn kept(&self, link: &Arc<Link>, name: &str) -> Option<Dict> {
-        self.ask(link).await;
-        let mut kept = self.kept.lock().await;
-        let (_, results) = kept.iter_mut().find(|(known, _)| Arc::ptr_eq(known, link))?;
-        let result = results.remove(name)?;
+        let answer = self.answer(link).await?;
+        let result = answer.get()?.lock().unwrap_or_else(PoisonError::into_inner).remove(name)?;
         self.used.fetch_add(1, Ordering::Relaxed);
         Some(result)
     }

@@ -3,6 +3,7 @@
 //! **Invariant:** the folder is the user's and closed to everybody else, and no link is followed inside of it.
 
 use super::frames;
+use quorate_agent::protocol::hex;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RawDir};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -75,7 +76,7 @@ impl Store {
     /// A new journal, locked as long as it is open.
     pub(super) fn create(&self, at: u64) -> io::Result<(String, File)> {
         for length in [4, 4, 4, 6, 8, 16] {
-            let id: String = random(8)?.iter().map(|byte| format!("{byte:02x}")).collect();
+            let id: String = hex(&random::<8>()?);
             let name = Name { at, id: id[..length].to_owned() };
             if self.list()?.iter().any(|known| known.id == name.id) {
                 continue;
@@ -156,7 +157,7 @@ impl Store {
                 }
             }
             Err(rustix::io::Errno::NOENT) => {
-                let key = random(32)?;
+                let key = random::<32>()?.to_vec();
                 let name = format!("key.{}", std::process::id());
                 let flags =
                     OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -176,8 +177,9 @@ impl Store {
     }
 }
 
-fn random(count: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; count];
+/// Bytes that nobody can guess.
+pub(crate) fn random<const COUNT: usize>() -> io::Result<[u8; COUNT]> {
+    let mut bytes = [0; COUNT];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)
 }

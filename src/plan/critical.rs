@@ -52,6 +52,19 @@ pub fn path(pieces: &[Piece]) -> Vec<usize> {
     path
 }
 
+/// So many pieces of a path are named where it is shown; the others are counted.
+pub const NAMED: usize = 12;
+
+/// The longest of the pieces that took any time, at most [`NAMED`], in the order they ran. Gives positions in `took`,
+/// which has milliseconds.
+pub fn longest(took: &[u64]) -> Vec<usize> {
+    let mut longest: Vec<usize> = (0..took.len()).filter(|at| took[*at] > 0).collect();
+    longest.sort_by_key(|at| std::cmp::Reverse(took[*at]));
+    longest.truncate(NAMED);
+    longest.sort_unstable();
+    longest
+}
+
 /// A point of a graph on a host, and how long it took there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {

@@ -2,7 +2,7 @@
 //!
 //! In: graphs with a title each. Out: text. Nothing here is read by the engine.
 
-use super::critical::Link;
+use super::critical::{Link, longest};
 use super::graph::{PlayGraph, Point, Why};
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
@@ -32,9 +32,6 @@ impl Picture {
     }
 }
 
-/// Links of the critical path that are named; the others are counted.
-const LINKS: usize = 12;
-
 /// The critical path in words.
 fn critical(out: &mut String, picture: &Picture, numbers: &HashMap<usize, usize>) {
     let points: HashMap<usize, &Point> = picture.graph.points().collect();
@@ -54,12 +51,8 @@ fn critical(out: &mut String, picture: &Picture, numbers: &HashMap<usize, usize>
         "     critical path: {}, as long as these steps took in run {run}:",
         seconds(links.iter().map(|link| link.took).sum())
     );
-    // the longest, in the order they run
-    let mut longest: Vec<usize> = (0..links.len()).filter(|at| links[*at].took > 0).collect();
-    longest.sort_by_key(|at| std::cmp::Reverse(links[*at].took));
-    let shown = &mut longest[..LINKS.min(links.len()).min(links.iter().filter(|link| link.took > 0).count())];
-    shown.sort_unstable();
-    for at in shown.iter() {
+    let shown = longest(&links.iter().map(|link| link.took).collect::<Vec<_>>());
+    for at in &shown {
         let link = &links[*at];
         let _ = writeln!(
             out,

@@ -89,6 +89,31 @@ pub struct RoleFrom {
     pub handlers: Option<String>,
 }
 
+/// Every key a task may have besides the keywords that all share.
+const TASK_KEYS: [&str; 21] = [
+    "action",
+    "args",
+    "async",
+    "changed_when",
+    "collections",
+    "delay",
+    "environment",
+    "failed_when",
+    "local_action",
+    "loop",
+    "loop_control",
+    "module_defaults",
+    "name",
+    "notify",
+    "poll",
+    "register",
+    "retries",
+    "tags",
+    "until",
+    "vars",
+    "when",
+];
+
 /// Every key a play may have besides the keywords that all share.
 const PLAY_KEYS: [&str; 25] = [
     "name",
@@ -1490,29 +1515,7 @@ fn check_role_args(task: &Task, args: &Dict) -> Loaded<()> {
 
 /// Every key a task may have besides its module.
 pub fn task_keys() -> Vec<&'static str> {
-    let mut keys = vec![
-        "action",
-        "args",
-        "async",
-        "changed_when",
-        "collections",
-        "delay",
-        "environment",
-        "failed_when",
-        "local_action",
-        "loop",
-        "loop_control",
-        "module_defaults",
-        "name",
-        "notify",
-        "poll",
-        "register",
-        "retries",
-        "tags",
-        "until",
-        "vars",
-        "when",
-    ];
+    let mut keys = TASK_KEYS.to_vec();
     keys.extend(Kw::ALL.iter().map(|(_, name)| *name));
     keys
 }
@@ -1635,39 +1638,25 @@ fn vars_of(node: &Node) -> Loaded<Dict> {
 /// Whether a name is a keyword of plays and tasks, or a function of templates: a variable of that name hides it, or is
 /// hidden by it.
 pub fn is_reserved(name: &str) -> bool {
-    const OTHERS: [&str; 27] = [
-        "action",
-        "args",
-        "async",
-        "block",
-        "changed_when",
+    const FUNCTIONS: [&str; 12] = [
         "cycler",
-        "delay",
         "dict",
-        "failed_when",
         "joiner",
         "lipsum",
-        "local_action",
         "lookup",
-        "loop",
-        "loop_control",
         "namespace",
         "now",
         "omit",
-        "poll",
         "q",
         "query",
         "range",
-        "register",
-        "retries",
         "undef",
-        "until",
-        "with_",
     ];
-    OTHERS.contains(&name)
-        || Kw::named(name).is_some()
-        || (PLAY_KEYS.contains(&name) && !matches!(name, "vars" | "gather_subset"))
-        || matches!(name, "always" | "rescue" | "when" | "notify" | "tags" | "name")
+    let keyword = TASK_KEYS.contains(&name) || PLAY_KEYS.contains(&name) || Kw::named(name).is_some();
+    // Ansible leaves these two out
+    (keyword && !matches!(name, "vars" | "gather_subset"))
+        || matches!(name, "block" | "rescue" | "always" | "with_")
+        || FUNCTIONS.contains(&name)
 }
 
 /// A valid variable name: a Python identifier that is no keyword.

@@ -4,6 +4,7 @@
 //! In: the event stream. Out: text on the terminal, or files where the settings say.
 
 use super::display;
+use super::junit::escape as xml;
 use super::{Event, Outcome, Reader, Recap, Status};
 use crate::plan::{Step, StepId};
 use indexmap::IndexMap;
@@ -320,22 +321,6 @@ impl Default for Junit {
             counts: [0; 3],
         }
     }
-}
-
-fn xml(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(letter),
-            letter if letter.is_control() => {}
-            letter => out.push(letter),
-        }
-    }
-    out
 }
 
 impl Junit {

@@ -5,7 +5,7 @@
 
 use super::Status;
 use super::record::{Cell, RunRecord, TaskRecord, word};
-use crate::plan::critical::Piece;
+use crate::plan::critical::{self, Piece};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -14,26 +14,16 @@ const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 /// Hosts with a lane of their own in the chart; of more, those that changed, failed or took longest.
 const LANES: usize = 60;
-/// Tasks of the critical path that are named.
-const LINKS: usize = 12;
 /// Results shown one by one below a task.
 const SHOWN: usize = 200;
 
 fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // control characters have no place in HTML
-            c if c.is_control() && !matches!(c, '\n' | '\t') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
+    super::marked_up(text, |c| match c {
+        '\'' => Some("&#39;"),
+        // control characters have no place in HTML
+        c if c.is_control() => Some("\u{fffd}"),
+        _ => None,
+    })
 }
 
 fn seconds(ms: u64) -> String {
@@ -100,7 +90,7 @@ pub fn page(run: &RunRecord, command: &str) -> String {
     probes(&mut out, run);
     recap(&mut out, run);
     chart(&mut out, run);
-    critical(&mut out, run);
+    waited_for(&mut out, run);
     tasks(&mut out, run);
     if !run.warnings.is_empty() {
         out.push_str("<section><h2>Warnings</h2><ul>");
@@ -160,21 +150,21 @@ fn named(hosts: &[&str]) -> String {
 
 /// What clients could do meanwhile.
 fn probes(out: &mut String, run: &RunRecord) {
-    use crate::probe::Wish;
     if run.probes.is_empty() {
         return;
     }
     out.push_str("<section class=\"probes\"><h2>Could clients read and write?</h2>\n");
     for probed in &run.probes {
         let _ = writeln!(out, "<h3>{}</h3><ul>", escape(&probed.cluster));
-        for (wish, tally) in [(Wish::Read, &probed.reads), (Wish::Write, &probed.writes)] {
+        for (wish, tally) in probed.tallies() {
             let sentence = tally.sentence(wish);
             let mut letters = sentence.chars();
             let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
             let _ = writeln!(out, "<li>{}{}.</li>", escape(&first), escape(letters.as_str()));
         }
         out.push_str("</ul>\n");
-        let outages = [(Wish::Read, &probed.reads), (Wish::Write, &probed.writes)]
+        let outages = probed
+            .tallies()
             .into_iter()
             .flat_map(|(wish, tally)| tally.outages.iter().map(move |outage| (wish, outage)));
         let mut outages: Vec<_> = outages.collect();
@@ -305,7 +295,7 @@ fn chart(out: &mut String, run: &RunRecord) {
 }
 
 /// What stood in the way, one behind the other: making anything else faster makes the run no faster.
-fn critical(out: &mut String, run: &RunRecord) {
+fn waited_for(out: &mut String, run: &RunRecord) {
     let mut numbers: HashMap<&Arc<str>, usize> = HashMap::new();
     let mut all = Vec::new();
     let mut pieces = Vec::new();
@@ -319,14 +309,10 @@ fn critical(out: &mut String, run: &RunRecord) {
             }
         }
     }
-    let path = crate::plan::critical::path(&pieces);
+    let path = critical::path(&pieces);
     let Some(last) = path.last().copied() else { return };
     let sum: u64 = path.iter().map(|number| all[*number].2).sum();
-    // the longest of them, in the order they ran
-    let mut longest: Vec<usize> = path.iter().copied().filter(|number| all[*number].2 > 0).collect();
-    longest.sort_by_key(|number| std::cmp::Reverse(all[*number].2));
-    longest.truncate(LINKS);
-    longest.sort_unstable();
+    let shown = critical::longest(&path.iter().map(|number| all[*number].2).collect::<Vec<_>>());
     let _ = write!(
         out,
         "<section><h2>What the run waited for</h2><p>{} was the last to finish. Of {}, {} went by in these tasks, one behind the other:</p><ol class=\"critical\">",
@@ -334,13 +320,13 @@ fn critical(out: &mut String, run: &RunRecord) {
         seconds(run.took.max(pieces[last].to)),
         seconds(sum),
     );
-    for number in &longest {
-        let (title, host, took) = all[*number];
+    for at in &shown {
+        let (title, host, took) = all[path[*at]];
         let _ = write!(out, "<li>{} · {} <b>{}</b></li>", escape(title), escape(host), seconds(took));
     }
     out.push_str("</ol>");
-    if path.len() > longest.len() {
-        let _ = write!(out, "<p>And {} shorter ones.</p>", path.len() - longest.len());
+    if path.len() > shown.len() {
+        let _ = write!(out, "<p>And {} shorter ones.</p>", path.len() - shown.len());
     }
     out.push_str("</section>\n");
 }

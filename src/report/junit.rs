@@ -6,21 +6,9 @@ use super::Status;
 use super::record::{Cell, RunRecord, TaskRecord};
 use std::fmt::Write as _;
 
-fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            // XML 1.0 has no place for these
-            c if c.is_control() && !matches!(c, '\n' | '\t') => {}
-            '\u{fffe}' | '\u{ffff}' => {}
-            c => out.push(c),
-        }
-    }
-    out
+/// Text in XML 1.0, which has no place for control characters, nor for the last two of a plane.
+pub(super) fn escape(text: &str) -> String {
+    super::marked_up(text, |c| (c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}')).then_some(""))
 }
 
 fn seconds(ms: u64) -> String {

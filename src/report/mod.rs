@@ -23,6 +23,25 @@ use indexmap::IndexMap;
 use quorate_value::{Dict, Span, Str};
 use std::sync::Arc;
 
+/// Text for markup, in which some characters of it are not themselves; `odd` says which more (line ends and tabs stay).
+fn marked_up(text: &str, odd: impl Fn(char) -> Option<&'static str>) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(c),
+            c => match odd(c) {
+                Some(text) => out.push_str(text),
+                None => out.push(c),
+            },
+        }
+    }
+    out
+}
+
 /// How a task ended on a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {

@@ -118,7 +118,7 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
         };
         let entries = loader.task_file(&path, &around)?;
         let program = flatten(&entries, &context, &runner.tags, &render_tags);
-        let handlers = handlers_of(runner, batch, &entries, &name);
+        let handlers = handlers_of(runner, batch, &entries, &render_tags);
         let what = std::path::absolute(&path).unwrap_or(path).display().to_string();
         return Ok(Part { what, program, handlers });
     }
@@ -154,7 +154,7 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
     }
     let wrapped = [crate::playbook::Entry::Role(used.clone())];
     let program = flatten(&wrapped, &context, &runner.tags, &render_tags);
-    let handlers = handlers_of(runner, batch, &wrapped, &name);
+    let handlers = handlers_of(runner, batch, &wrapped, &render_tags);
     let what = wanted;
     Ok(Part { what, program, handlers })
 }
@@ -164,9 +164,8 @@ fn handlers_of(
     runner: &Runner,
     batch: &Batch,
     entries: &[crate::playbook::Entry],
-    host: &Arc<str>,
+    render_tags: &dyn Fn(&[Str], &Context) -> Vec<String>,
 ) -> Program {
-    let render_tags = runner.tag_renderer(&batch.vars, host);
     let mut roles = Vec::new();
     crate::vars::collect_roles(entries, &mut roles);
     let mut slots = Vec::new();
@@ -177,7 +176,7 @@ fn handlers_of(
             keywords: batch.base.keywords.clone(),
             ..Context::default()
         };
-        slots.extend(flatten(&role.handlers, &context, &runner.tags, &render_tags));
+        slots.extend(flatten(&role.handlers, &context, &runner.tags, render_tags));
     }
     slots
 }

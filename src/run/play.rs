@@ -16,6 +16,7 @@ use crate::plan::program::implicit_step;
 use crate::plan::{Context, Node, PlayGraph, Program, Slot, Step, StepId, TagFilter, flatten, gates};
 use crate::playbook::{Kw, Play, Task};
 use crate::report::{Counts, Event, Outcome, Recap, Status};
+use crate::settings::Mismatch;
 use crate::vars::{Addition, PlayVars, TaskScope, render};
 use quorate_value::{Dict, Str, Value, dict, str_of};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -274,12 +275,10 @@ impl Runner {
         let selection = inventory.select_value(&pattern, limit);
         for warning in &selection.warnings {
             let text = warning.to_string();
-            match self.run.shared.settings.text("HOST_PATTERN_MISMATCH") {
-                "error" if text.starts_with("Could not match") => {
-                    return Err(Diag::error("E0207", text).at(play.hosts_span));
-                }
-                "ignore" if text.starts_with("Could not match") => {}
-                _ => self.run.tell(Event::Warning(text)),
+            match self.run.shared.settings.mismatch(warning) {
+                Mismatch::Refused => return Err(Diag::error("E0207", text).at(play.hosts_span)),
+                Mismatch::Silent => {}
+                Mismatch::Told => self.run.tell(Event::Warning(text)),
             }
         }
         let mut names: Vec<Arc<str>> =

@@ -8,6 +8,9 @@
 //! Checked by the tests below.
 
 use quorate_value::{Dict, FileId, Key, Span, Str, Value};
+use quorate_yaml::simple::{
+    LONGEST_KEY, MAX_DEPTH, Quoted, characters_are_plain, is_comment_or_nothing, is_item, quoted,
+};
 use quorate_yaml::{Node, NodeKind};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -31,12 +34,6 @@ pub(crate) struct Entry {
     pub(crate) span: Span,
     pub(crate) value: Tree,
 }
-
-/// Deeper nesting is left to `quorate-yaml`, which limits it.
-const MAX_DEPTH: u32 = 60;
-
-/// Longer keys are no simple keys for libyaml.
-const LONGEST_KEY: usize = 200;
 
 fn moved(span: Span, lines: u32) -> Span {
     if span.line == 0 { span } else { Span { line: span.line + lines, ..span } }
@@ -165,23 +162,6 @@ pub(crate) fn read(text: &str, file: FileId) -> Option<Tree> {
     let first = reader.peek()?;
     let tree = reader.mapping(first.indent, 0)?;
     reader.peek().is_none().then_some(tree)
-}
-
-/// Whether the text has no character that is a line break, blank or mistake for YAML beside LF and space.
-fn characters_are_plain(text: &str) -> bool {
-    // in pieces, each without a way out, so that many bytes are looked at at a time
-    let odd = |byte: &u8| u8::from((*byte < 0x20 && *byte != b'\n') || *byte == 0x7f);
-    let odd = |piece: &[u8]| piece.iter().fold(0, |any, byte| any | odd(byte)) != 0;
-    if text.as_bytes().chunks(256).any(odd) {
-        return false;
-    }
-    text.is_ascii()
-        || text.chars().all(|c| {
-            let odd = ('\u{80}'..='\u{a0}').contains(&c)
-                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-                || c > '\u{ffff}';
-            !odd
-        })
 }
 
 /// A line that says something.
@@ -340,7 +320,7 @@ impl<'a> Reader<'a> {
         let tree = match text.as_bytes().first() {
             None | Some(b'#') => return self.below(line, after, depth),
             Some(quote @ (b'"' | b'\'')) => {
-                let (inside, end) = quoted(text, *quote)?;
+                let (Quoted::As(inside), end) = quoted(text, *quote)? else { return None };
                 if !is_comment_or_nothing(&text[end..]) {
                     return None;
                 }
@@ -378,9 +358,8 @@ impl<'a> Reader<'a> {
         let (at, number) = (self.at, self.number);
         self.skip(line);
         let next = self.peek();
-        let is_item = |next: &Line<'_>| next.text == "-" || next.text.starts_with("- ");
         match next {
-            Some(next) if next.indent >= line.indent && is_item(&next) => {
+            Some(next) if next.indent >= line.indent && is_item(next.text) => {
                 (self.at, self.number, self.ahead) = (at, number, None);
                 self.piece(line)
             }
@@ -395,13 +374,13 @@ impl<'a> Reader<'a> {
         self.skip(line);
         let mut items = None;
         while let Some(next) = self.peek() {
-            let is_item = next.text == "-" || next.text.starts_with("- ");
+            let item = is_item(next.text);
             let belongs = next.indent > line.indent
-                || (next.indent == line.indent && is_item && *items.get_or_insert(true));
+                || (next.indent == line.indent && item && *items.get_or_insert(true));
             if !belongs {
                 break;
             }
-            items.get_or_insert(is_item);
+            items.get_or_insert(item);
             self.skip(&next);
         }
         let document = quorate_yaml::parse(&self.text[line.start..self.at], self.file).ok()?;
@@ -458,7 +437,7 @@ impl<'a> Reader<'a> {
 fn key_of(text: &str) -> Option<(&str, usize)> {
     let (name, after) = match text.as_bytes()[0] {
         quote @ (b'"' | b'\'') => {
-            let (name, end) = quoted(text, quote)?;
+            let (Quoted::As(name), end) = quoted(text, quote)? else { return None };
             (name, text[end..].starts_with(':').then_some(end)?)
         }
         b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'_' => {
@@ -480,20 +459,6 @@ fn key_of(text: &str) -> Option<(&str, usize)> {
     };
     let rest = &text[after + 1..];
     (name.len() <= LONGEST_KEY && (rest.is_empty() || rest.starts_with(' '))).then_some((name, after + 1))
-}
-
-fn is_comment_or_nothing(rest: &str) -> bool {
-    let trimmed = rest.trim_start_matches(' ');
-    trimmed.is_empty() || (trimmed.starts_with('#') && trimmed.len() < rest.len())
-}
-
-/// The inside of a quoted text without escapes, and the offset behind it.
-fn quoted(text: &str, quote: u8) -> Option<(&str, usize)> {
-    let inside = &text[1..];
-    let end = inside.bytes().position(|b| b == quote)?;
-    let after = inside.as_bytes().get(end + 1);
-    let escapes = if quote == b'"' { inside[..end].contains('\\') } else { after == Some(&b'\'') };
-    (!escapes).then_some((&inside[..end], end + 2))
 }
 
 /// Whether a plain scalar that starts with a letter, a digit or `_` is text for YAML 1.1, as far as that is easy to see.

@@ -22,6 +22,7 @@ mod nearest;
 mod node;
 mod quick;
 mod scalar;
+pub mod simple;
 mod timestamp;
 
 pub use compose::{Document, MAX_DEPTH, MAX_NODES, ParseOptions};

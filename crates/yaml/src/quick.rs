@@ -11,18 +11,15 @@ use crate::ScalarStyle;
 use crate::compose::{self, ParseOptions};
 use crate::node::{Entry, Mapping, Node, NodeKind, Scalar, Sequence, Size};
 use crate::scalar::{self, Kind};
+use crate::simple::{
+    LONGEST_KEY, MAX_DEPTH, Quoted, characters_are_plain, is_comment_or_nothing, is_item, quoted,
+};
 use indexmap::IndexMap;
 use memchr::memchr;
 use quorate_value::{FileId, Key, Span, Str, Value};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
-
-/// Deeper nesting is left to `compose`, which limits it.
-const MAX_DEPTH: u32 = 60;
-
-/// Longer keys are no simple keys for libyaml.
-const LONGEST_KEY: usize = 200;
 
 /// Reads a text whose root is a mapping or a list; nothing where it is not simple enough.
 pub(crate) fn read(text: &str, file: FileId) -> Option<Node> {
@@ -55,23 +52,6 @@ pub(crate) fn read(text: &str, file: FileId) -> Option<Node> {
         reader.mapping(first.indent, 0)
     }?;
     reader.peek_any().is_none().then_some(node)
-}
-
-/// Whether the text has no character that is a line break, blank or mistake for YAML beside LF and space.
-fn characters_are_plain(text: &str) -> bool {
-    // in pieces, each without a way out, so that many bytes are looked at at a time
-    let odd = |byte: &u8| u8::from((*byte < 0x20 && *byte != b'\n') || *byte == 0x7f);
-    let odd = |piece: &[u8]| piece.iter().fold(0, |any, byte| any | odd(byte)) != 0;
-    if text.as_bytes().chunks(256).any(odd) {
-        return false;
-    }
-    text.is_ascii()
-        || text.chars().all(|c| {
-            let odd = ('\u{80}'..='\u{a0}').contains(&c)
-                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
-                || c > '\u{ffff}';
-            !odd
-        })
 }
 
 /// A line that says something, from its first character on; or what follows the dash of a list's item.
@@ -118,10 +98,6 @@ struct Reader<'a> {
     keys: HashMap<&'a str, Arc<str>, BuildHasherDefault<Quick>>,
     /// How many entries the last mapping had: the next is often like it.
     size_hint: usize,
-}
-
-fn is_item(text: &str) -> bool {
-    text == "-" || text.starts_with("- ")
 }
 
 impl<'a> Reader<'a> {
@@ -608,64 +584,6 @@ fn style_of(quote: u8) -> ScalarStyle {
     if quote == b'"' { ScalarStyle::DoubleQuoted } else { ScalarStyle::SingleQuoted }
 }
 
-fn is_comment_or_nothing(rest: &str) -> bool {
-    let trimmed = rest.trim_start_matches(' ');
-    trimmed.is_empty() || (trimmed.starts_with('#') && trimmed.len() < rest.len())
-}
-
-/// The inside of a quoted text.
-enum Quoted<'a> {
-    /// As it stands.
-    As(&'a str),
-    /// With escapes undone.
-    Made(String),
-}
-
-/// The inside of a quoted text that ends on its line, and the offset behind it.
-fn quoted(text: &str, quote: u8) -> Option<(Quoted<'_>, usize)> {
-    let bytes = text.as_bytes();
-    let mut at = 1;
-    let mut from = 1;
-    let mut made = String::new();
-    loop {
-        let byte = *bytes.get(at)?;
-        if byte == quote {
-            if quote == b'\'' && bytes.get(at + 1) == Some(&b'\'') {
-                made.push_str(&text[from..=at]);
-                at += 2;
-                from = at;
-                continue;
-            }
-            break;
-        }
-        if byte == b'\\' && quote == b'"' {
-            made.push_str(&text[from..at]);
-            made.push(match bytes.get(at + 1)? {
-                b'n' => '\n',
-                b't' => '\t',
-                b'r' => '\r',
-                b'"' => '"',
-                b'\\' => '\\',
-                b'/' => '/',
-                b'e' => '\u{1b}',
-                _ => return None,
-            });
-            at += 2;
-            from = at;
-            continue;
-        }
-        at += 1;
-    }
-    if made.is_empty() {
-        // nothing was undone, or only what stood at the very start
-        if from == 1 {
-            return Some((Quoted::As(&text[1..at]), at + 1));
-        }
-    }
-    made.push_str(&text[from..at]);
-    Some((Quoted::Made(made), at + 1))
-}
-
 /// A flow collection that ends on its line.
 struct Flow<'r, 'a> {
     reader: &'r mut Reader<'a>,
@@ -683,6 +601,17 @@ impl Flow<'_, '_> {
         self.bytes.get(self.at).copied().filter(|byte| *byte != b'#')
     }
 
+    /// Whether a comma says that more follows, or the bracket that nothing does.
+    fn more(&mut self, close: u8) -> Option<bool> {
+        match self.blanks()? {
+            b',' => {
+                self.at += 1;
+                Some(true)
+            }
+            byte => (byte == close).then_some(false),
+        }
+    }
+
     fn node(&mut self, depth: u32) -> Option<Node> {
         if depth > MAX_DEPTH {
             return None;
@@ -698,10 +627,8 @@ impl Flow<'_, '_> {
                     let item = self.node(depth + 1)?;
                     size.add(item.size());
                     items.push(item);
-                    match self.blanks()? {
-                        b',' => self.at += 1,
-                        b']' => break,
-                        _ => return None,
+                    if !self.more(b']')? {
+                        break;
                     }
                 }
                 self.at += 1;
@@ -725,10 +652,8 @@ impl Flow<'_, '_> {
                     if entries.insert(name, Entry { key, value }).is_some() {
                         return None;
                     }
-                    match self.blanks()? {
-                        b',' => self.at += 1,
-                        b'}' => break,
-                        _ => return None,
+                    if !self.more(b'}')? {
+                        break;
                     }
                 }
                 self.at += 1;

@@ -4,6 +4,7 @@ use super::{Args, Place, Wanted, absolute, fetch, requirements};
 use crate::cli::common::Cannot;
 use crate::cli::status;
 use crate::report::display;
+use quorate_agent::protocol::hex;
 use quorate_value::{Dict, JsonStyle, Value, dict, str_of};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -85,10 +86,6 @@ fn galaxy_file(dir: &Path) -> Option<PathBuf> {
 
 fn is_collection(dir: &Path) -> bool {
     dir.join("MANIFEST.json").is_file() || galaxy_file(dir).is_some()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn checksum(path: &Path) -> std::io::Result<String> {

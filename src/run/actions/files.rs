@@ -7,6 +7,7 @@ use crate::connect::{Blob, BlobSource};
 use crate::playbook::plain_io;
 use crate::run::task::Failure;
 use crate::vars::render;
+use quorate_agent::protocol::hex;
 use quorate_value::{Dict, Value, dict, str_of};
 use sha2::Digest as _;
 use std::collections::HashMap;
@@ -18,10 +19,6 @@ type Hash = [u8; 32];
 
 /// Content up to this size may be kept in memory.
 const IN_MEMORY: u64 = 1 << 20;
-
-fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn hash_bytes(bytes: &[u8]) -> Hash {
     sha2::Sha256::digest(bytes).into()

@@ -6,7 +6,7 @@ use crate::run::ahead::Flight;
 use crate::run::task::{Failure, connection_failure, number};
 use crate::vars::render;
 use quorate_agent::kept::Keep;
-use quorate_agent::protocol::{AsyncSpec, Job};
+use quorate_agent::protocol::{AsyncSpec, Job, hex};
 use quorate_value::{Dict, Value, dict, str_of};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -166,7 +166,7 @@ fn kept_as(call: &ActionCall<'_>, flight: &Flight, job: &Job) -> Option<String> 
     digest.update(quorate_value::to_json(&Value::dict(job.args.clone())));
     digest.update(format!("{:?}", job.environment));
     digest.update(format!("{:?}", call.become_.map(|become_| &become_.user)));
-    Some(digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    Some(hex(&digest.finalize()[..16]))
 }
 
 /// Runs a module of ours somewhere else than the call says.
@@ -305,9 +305,8 @@ fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<
         }
     }
     let hash: [u8; 32] = sha2::Sha256::digest(&bytes).into();
-    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     let blob = Blob { hash, source: crate::connect::BlobSource::Bytes(bytes.into()) };
-    Ok((dict! {"_content" => hex, "_name" => name}, blob))
+    Ok((dict! {"_content" => hex(&hash), "_name" => name}, blob))
 }
 
 fn rand_digits() -> u64 {

@@ -10,6 +10,7 @@ use super::remote;
 use super::{ActionCall, ActionResult};
 use crate::connect::{Become, Target};
 use crate::run::task::Failure;
+use quorate_agent::protocol::hex;
 use quorate_agent::system::shlex;
 use quorate_value::{Dict, Value, dict, str_of};
 use sha2::{Digest as _, Sha256};
@@ -72,11 +73,9 @@ pub(super) async fn switch(call: &ActionCall<'_>) -> ActionResult {
     match state.as_str() {
         "armed" => {
             let after = call.args.get("after").map(seconds).transpose()?.unwrap_or(60);
-            let mut id = [0u8; 8];
-            std::fs::File::open("/dev/urandom")
-                .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut id))
+            let id = crate::journal::random::<8>()
                 .map_err(|e| Failure::action(format!("no random number: {e}")))?;
-            let id = id.iter().map(|byte| format!("{byte:02x}")).collect();
+            let id = hex(&id);
             call.run.switches.armed().insert(host, Armed { id, after, set: None });
             same()
         }
@@ -260,9 +259,7 @@ fn folder(id: &str) -> String {
 }
 
 fn arm(id: &str, after: u64, paths: &[(String, bool)], units: &[String]) -> String {
-    let short = |text: &str| -> String {
-        Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-    };
+    let short = |text: &str| hex(&Sha256::digest(text)[..8]);
     let mut out = format!("set -eu\numask 077\nd={}\nid={id}\n", folder(id));
     out.push_str(ARM);
     for (path, whole) in paths {

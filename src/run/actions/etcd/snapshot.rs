@@ -158,7 +158,7 @@ fn file_hash(path: &Path) -> std::io::Result<String> {
             count => hash.update(&buffer[..count]),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(quorate_agent::protocol::hex(&hash.finalize()))
 }
 
 /// Snapshots of this cluster in a directory, the newest first: their names begin with the cluster and a time.
