@@ -55,7 +55,7 @@ case_() {
   began=$(date +%s); note=
   if ! "$@" >"$work/out" 2>&1; then
     at_first=" AT THE SECOND TRY"
-    echo "FAILED AT FIRST $name"; tail -n 60 "$work/out" | sed 's/^/     /'
+    echo "AGAIN: $name went wrong, and is run once more"; tail -n 60 "$work/out" | sed 's/^/     /'
     after_failure; note=
     "$@" >"$work/out" 2>&1 || at_first=no
   fi
