@@ -64,6 +64,11 @@ pub enum Request {
         /// The job.
         id: u64,
     },
+    /// A job that waits for another is not to begin any more; one that has begun goes on.
+    Withdraw {
+        /// The job.
+        id: u64,
+    },
     /// Connects to a TCP port from the host.
     TunnelOpen {
         /// The controller's number for this tunnel.

@@ -86,6 +86,7 @@ fn handle(request: Request, replies: &Replies, jobs: &Jobs, spools: &Spools, tun
         Request::Content { hash, offset, data, last } => spools.receive(&hash, offset, &data, last),
         Request::NoContent { hash, why } => spools.refuse(&hash, why),
         Request::Cancel { id } => jobs.cancel(id),
+        Request::Withdraw { id } => jobs.withdraw(id),
         Request::TunnelOpen { id, host, port } => tunnels.open(id, host, port),
         Request::TunnelData { id, data } => tunnels.data(id, data),
         Request::TunnelClose { id } => tunnels.close(id),

@@ -11,7 +11,7 @@ use crate::vars::{Options, Shared};
 use quorate_inventory::{Inventory, Limit};
 use quorate_value::{Dict, FileId, Key, Str, Value};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::AtomicU8;
 use std::sync::{Arc, Mutex};
 
 /// Flags about hosts, variables and connections.
@@ -867,6 +867,7 @@ fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
         pool: Pool::new(control, persist),
         guard: Guard::default(),
         interrupted: AtomicU8::new(0),
+        stopping: tokio::sync::Notify::new(),
         contents: crate::run::actions::Contents::default(),
         clock: std::sync::OnceLock::new(),
         running: std::sync::OnceLock::new(),
@@ -1010,7 +1011,7 @@ pub fn watch_interrupts(run: &Arc<Run>) {
                 if tokio::signal::ctrl_c().await.is_err() {
                     return;
                 }
-                let before = run.interrupted.fetch_add(1, Ordering::Relaxed);
+                let before = run.interrupt();
                 if before == 0 && !run.shared.options.ansible_manners {
                     display::err("\nfinishing what is in flight (Ctrl-C again stops at once)");
                     continue;

@@ -159,15 +159,22 @@ impl Link {
     }
 
     /// Runs one module; `sent` is told its number once the helper will get it (and nothing where this process is it).
+    /// When `withdrawn` comes back before the job has begun, it does not begin.
     pub async fn run_noting(
         &self,
         job: Job,
         blobs: Vec<Blob>,
         sent: impl FnOnce(u64),
+        withdrawn: impl Future<Output = ()>,
     ) -> Result<Dict, RunError> {
         let Some(remote) = &self.remote else { return self.run(job, blobs, None).await };
-        let (id, answer) = remote.submit(job, blobs).await?;
+        let (id, mut answer) = remote.submit(job, blobs).await?;
         sent(id);
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer.map_err(|_| RunError::Lost(remote.lost())),
+            () = withdrawn => drop(remote.send(&Request::Withdraw { id }).await),
+        }
         answer.await.map_err(|_| RunError::Lost(remote.lost()))
     }
 

@@ -52,6 +52,8 @@ pub struct Flight {
     deferred: AtomicBool,
     dropped: AtomicBool,
     alone: bool,
+    /// An item of a loop that is at work.
+    item: bool,
     /// What the journal calls the work; nothing where there is none.
     work: Option<Arc<str>>,
 }
@@ -67,6 +69,7 @@ impl Flight {
             deferred: AtomicBool::new(false),
             dropped: AtomicBool::new(false),
             alone: false,
+            item: false,
             work: None,
         }
     }
@@ -110,6 +113,13 @@ impl Flight {
         self
     }
 
+    /// The same for an item of a loop that is at work.
+    #[must_use]
+    pub fn item(mut self) -> Self {
+        self.item = true;
+        self
+    }
+
     /// Whether anything may be sent ahead.
     pub fn runs_ahead(&self) -> bool {
         !self.alone
@@ -149,6 +159,7 @@ impl Flight {
     /// Runs a job, behind the one in front of it. Nothing where the task was put off.
     pub async fn run(
         &self,
+        run: &super::Run,
         link: &Arc<Link>,
         mut job: Job,
         blobs: Vec<Blob>,
@@ -165,7 +176,14 @@ impl Flight {
             }
         }
         let sent = |id: u64| self.tell(Commit { tail: Some(Tail { link: link.clone(), id }), well: true });
-        let result = link.run_noting(job, blobs, sent).await;
+        // what has not begun when a run is stopped does not begin; items of a loop are part of what has
+        let withdrawn = async {
+            if !early || self.item {
+                std::future::pending::<()>().await;
+            }
+            run.stops().await;
+        };
+        let result = link.run_noting(job, blobs, sent, withdrawn).await;
         if early {
             self.settle(true).await;
             if matches!(&result, Ok(result) if result.contains_key("_skipped_after")) {

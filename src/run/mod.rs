@@ -35,6 +35,8 @@ pub struct Run {
     pub guard: Guard,
     /// Somebody pressed Ctrl-C: 1 = finish what is in flight, 2 = at once.
     pub interrupted: AtomicU8,
+    /// Wakes whoever waits for that.
+    pub stopping: tokio::sync::Notify,
     /// Hashes of files of the controller: read once for all hosts.
     pub contents: actions::Contents,
     /// When steps began and ended, where somebody records it.
@@ -61,6 +63,21 @@ impl Run {
     /// Tells readers what happened.
     pub fn tell(&self, event: Event) {
         (self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner))(event);
+    }
+
+    /// Nothing more is to start; how often that was said before.
+    pub fn interrupt(&self) -> u8 {
+        let before = self.interrupted.fetch_add(1, Ordering::Relaxed);
+        self.stopping.notify_waiters();
+        before
+    }
+
+    /// Comes back once nothing more is to start.
+    pub async fn stops(&self) {
+        let woken = self.stopping.notified();
+        if !self.is_interrupted() {
+            woken.await;
+        }
     }
 
     /// Whether to start nothing more.

@@ -1127,7 +1127,9 @@ impl Runner {
             if let Some(waiting) = batch.hosts[index].ahead.pop_front() {
                 if waiting.step.id == step.id {
                     self.stands(batch, index, &step, false, sender);
-                    self.announce(batch, &step, index);
+                    if !ending {
+                        self.announce(batch, &step, index);
+                    }
                     self.resume(batch, index, waiting);
                     begun = true;
                     continue;
@@ -1451,6 +1453,19 @@ impl Runner {
         Some(crate::journal::Key { play: self.number, host: host.name.to_string(), place, handler, nth })
     }
 
+    /// A host is no longer at work on a step.
+    fn rests(&self, step: StepId, host: &Arc<str>) {
+        if let Some(clock) = self.run.clock.get() {
+            clock.end(step, host);
+        }
+        if let Some(probe) = self.run.probe.get() {
+            probe.rest(step, host);
+        }
+        if let Some(running) = self.run.running.get() {
+            running.end(step, host);
+        }
+    }
+
     fn receive(&mut self, batch: &mut Batch, message: Message, sender: &Sender) -> Result<(), Diag> {
         match message {
             Message::Event(step, event) => self.tell(batch, step, event),
@@ -1463,6 +1478,8 @@ impl Runner {
                 batch.hosts[index].busy = false;
                 batch.hosts[index].ahead.clear();
                 batch.watch.moved.insert(index);
+                let name = batch.hosts[index].name.clone();
+                self.rests(step.id, &name);
             }
             Message::Done(index, step, done) => {
                 batch.in_flight -= 1;
@@ -1472,15 +1489,9 @@ impl Runner {
                 batch.hosts[index].busy = false;
                 batch.watch.moved.insert(index);
                 let name = batch.hosts[index].name.clone();
-                if let Some(clock) = self.run.clock.get() {
-                    clock.end(step.id, &name);
-                }
-                if let Some(probe) = self.run.probe.get() {
-                    probe.rest(step.id, &name);
-                }
-                if let Some(running) = self.run.running.get() {
-                    running.end(step.id, &name);
-                }
+                self.rests(step.id, &name);
+                // one that was on its way when the run was stopped: only now is it known that it had begun
+                self.announce(batch, &step, index);
                 let once = batch.once.contains(&step.id);
                 if batch.hosts[index].work.as_ref().is_some_and(|work| work.stood) {
                     self.apply(batch, index, &step, &name, &done, once)?;
@@ -1501,7 +1512,7 @@ impl Runner {
                         return Ok(());
                     }
                     Some(Decision::Quit) => {
-                        self.run.interrupted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        self.run.interrupt();
                         return Ok(());
                     }
                 }
@@ -2279,7 +2290,9 @@ async fn held(
     let seen = task::run(run, play, host, &look, rescuing.cloned(), &|_| (), None).await;
     if let Err(why) = promise.check(&key, host, step, &seen) {
         let message = format!("the plan is out of date: {why}; nothing was changed by this task");
-        run.interrupted.fetch_max(1, std::sync::atomic::Ordering::Relaxed);
+        if !run.is_interrupted() {
+            run.interrupt();
+        }
         return Some(Done {
             status: Status::Failed,
             result: Arc::new(dict! {"msg" => &message, "failed" => true, "changed" => false}),

@@ -638,7 +638,7 @@ impl Life<'_> {
             Some(front) => front.await.ok(),
         };
         let flight = match tail {
-            Some(tail) => Flight::ahead(Vec::new(), Some(tail), turn, commit()).of(work()),
+            Some(tail) => Flight::ahead(Vec::new(), Some(tail), turn, commit()).of(work()).item(),
             None => {
                 turn.await.ok();
                 Flight::head(commit()).of(work())

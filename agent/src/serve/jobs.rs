@@ -85,6 +85,24 @@ impl Jobs {
         }
     }
 
+    /// Takes a job away that still waits for another one; those behind it are not run either.
+    pub(crate) fn withdraw(&self, id: u64) {
+        let mut state = self.shared.state();
+        let mut found = None;
+        for (before, queue) in &mut state.waiting {
+            let at = queue.iter().position(|(other, _)| *other == id);
+            if let Some(at) = at {
+                queue.remove(at);
+                found = Some(*before);
+                break;
+            }
+        }
+        drop(state);
+        if let Some(before) = found {
+            self.shared.finish(id, skipped(before));
+        }
+    }
+
     /// Streams a file back.
     pub(crate) fn read(&self, id: u64, path: String, offset: u64) {
         let cancel = Cancel::default();

@@ -79,6 +79,28 @@ fn later_jobs_wait_and_are_skipped_after_a_failure() {
 }
 
 #[test]
+fn what_still_waits_can_be_taken_back() {
+    let mut helper = Helper::start();
+    let gate = tempfile::tempdir().unwrap();
+    let opened = gate.path().join("opened");
+    let wait = format!("until [ -e {} ]; do sleep 0.02; done", opened.display());
+    helper.run(1, "shell", dict! {"_raw_params" => wait}, None);
+    helper.run(2, "ping", dict! {}, Some(1));
+    helper.run(3, "ping", dict! {}, Some(2));
+    helper.send(&Request::Withdraw { id: 2 });
+    for (expected, before) in [(2, 1), (3, 2)] {
+        let (id, result) = helper.done();
+        assert_eq!((id, result.get("_skipped_after")), (expected, Some(&Value::Int(before))));
+    }
+    // what has begun goes on
+    helper.send(&Request::Withdraw { id: 1 });
+    std::fs::write(opened, "").unwrap();
+    let (id, result) = helper.done();
+    assert_eq!((id, result.get("rc")), (1, Some(&Value::Int(0))));
+    helper.end();
+}
+
+#[test]
 fn cancelling_and_hanging_up_kill_what_runs() {
     let mut helper = Helper::start();
     let started = Instant::now();

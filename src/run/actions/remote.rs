@@ -103,7 +103,7 @@ pub(super) async fn module(
             job.keep =
                 call.run.journal.get().and_then(|journal| journal.seal()).map(|seal| Keep { seal, name });
         }
-        return match flight.run(&link, job, blobs).await {
+        return match flight.run(call.run, &link, job, blobs).await {
             Some(result) => result.map_err(|e| run_failure(call, e)),
             None => Err(Failure::default()),
         };
