@@ -151,6 +151,7 @@ pub const KEYS: &[Key] = keys! {
     "COMMAND_WARNINGS"           [("defaults", "command_warnings")] ["ANSIBLE_COMMAND_WARNINGS"] Flag "false";
     "PLAYBOOK_DIR"               [("defaults", "playbook_dir")] ["ANSIBLE_PLAYBOOK_DIR"] Path "";
     "ANSIBLE_HOME"               [("defaults", "home")] ["ANSIBLE_HOME"] Path "~/.ansible";
+    "GALAXY_SERVER_LIST"         [("galaxy", "server_list")] ["ANSIBLE_GALAXY_SERVER_LIST"] List "";
     "DEFAULT_REMOTE_TMP"         [("defaults", "remote_tmp")] ["ANSIBLE_REMOTE_TMP", "ANSIBLE_REMOTE_TEMP"] Text "~/.ansible/tmp";
 };
 
@@ -179,6 +180,8 @@ pub struct Settings {
     /// Warnings from reading.
     pub warnings: Vec<String>,
     values: HashMap<&'static str, (String, Source)>,
+    /// The file as it is, by section and key.
+    file: Ini,
 }
 
 /// What becomes of a warning about a pattern of hosts.
@@ -255,7 +258,7 @@ impl Settings {
             }
             values.insert(key.name, (value, source));
         }
-        let mut settings = Settings { config_file: file, warnings, values, ..Settings::default() };
+        let mut settings = Settings { config_file: file, warnings, values, file: ini, ..Settings::default() };
         settings.inject_facts = settings.flag("INJECT_FACTS_AS_VARS");
         settings.merges = settings.text("DEFAULT_HASH_BEHAVIOUR") == "merge";
         settings.short_names_for_addresses = true;
@@ -293,6 +296,11 @@ impl Settings {
     pub fn paths(&self, name: &str) -> Vec<PathBuf> {
         let separator = if name == "DEFAULT_HOST_LIST" { ',' } else { ':' };
         self.text(name).split(separator).filter(|p| !p.is_empty()).map(PathBuf::from).collect()
+    }
+
+    /// What the file says under a section and a key, setting or not.
+    pub fn written(&self, section: &str, key: &str) -> Option<&str> {
+        self.file.get(&(section.to_owned(), key.to_owned())).map(String::as_str)
     }
 
     /// Where a value came from.

@@ -869,6 +869,7 @@ fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
         interrupted: AtomicU8::new(0),
         stopping: tokio::sync::Notify::new(),
         contents: crate::run::actions::Contents::default(),
+        payloads: crate::run::actions::bridge::Payloads::default(),
         clock: std::sync::OnceLock::new(),
         running: std::sync::OnceLock::new(),
         journal: std::sync::OnceLock::new(),

@@ -277,11 +277,21 @@ fn dump(settings: &Settings, only_changed: bool, format: Dumped) -> Result<(), C
         settings.config_file.as_ref().map_or(Value::Null, |path| Value::from(path.display().to_string()));
     rows.push(("CONFIG_FILE", String::new(), file));
     rows.sort_by_key(|(name, ..)| *name);
+    let servers = servers(settings);
     if format == Dumped::Display {
         for (name, origin, value) in rows {
             display::out(&format!("{name}({origin}) = {}", str_of(&value)));
         }
         display::out("\nGALAXY_SERVERS:");
+        for (server, rows) in servers {
+            let mut rows: Vec<_> =
+                rows.iter().filter(|(_, origin, _)| !only_changed || origin != "default").collect();
+            rows.sort_by_key(|(name, ..)| *name);
+            display::out(&format!("\n{server}\n{}", "=".repeat(server.chars().count())));
+            for (name, origin, value) in rows {
+                display::out(&format!("{name}({origin}) = {}", str_of(value)));
+            }
+        }
         return Ok(());
     }
     let mut all: Vec<Value> = rows
@@ -290,9 +300,66 @@ fn dump(settings: &Settings, only_changed: bool, format: Dumped) -> Result<(), C
             Value::dict(dict! { "name" => name, "origin" => origin, "value" => value })
         })
         .collect();
-    all.push(Value::dict(dict! { "GALAXY_SERVERS" => Value::dict(Dict::new()) }));
+    let servers: Dict = servers
+        .into_iter()
+        .map(|(server, rows)| {
+            let rows = rows.into_iter().map(|(name, origin, value)| {
+                Value::dict(
+                    dict! { "name" => name, "origin" => origin, "type" => Value::Null, "value" => value },
+                )
+            });
+            (quorate_value::Key::from(server.as_str()), rows.collect::<Value>())
+        })
+        .collect();
+    all.push(Value::dict(dict! { "GALAXY_SERVERS" => Value::dict(servers) }));
     display::out(written(&Value::list(all), format == Dumped::Json)?.trim_end());
     Ok(())
+}
+
+/// What can be said of a galaxy server.
+const SERVER: [&str; 10] = [
+    "url",
+    "username",
+    "password",
+    "token",
+    "auth_url",
+    "api_version",
+    "validate_certs",
+    "client_id",
+    "client_secret",
+    "timeout",
+];
+
+type Said = (&'static str, String, Value);
+
+/// The servers of `server_list`, with what environment and file say of each.
+fn servers(settings: &Settings) -> Vec<(String, Vec<Said>)> {
+    let about = |server: &str, name: &'static str| {
+        let variable = format!("ANSIBLE_GALAXY_SERVER_{}_{}", server.to_uppercase(), name.to_uppercase());
+        let typed = |text: &str| match name {
+            "timeout" | "api_version" => text.parse().map_or_else(|_| Value::from(text), Value::Int),
+            "validate_certs" => {
+                Value::from(text).to_bool_loose().map_or_else(|| Value::from(text), Value::Bool)
+            }
+            _ => Value::from(text),
+        };
+        if let Some(text) = crate::environment(&variable) {
+            return (name, format!("env: {variable}"), typed(&text));
+        }
+        if let Some(text) = settings.written(&format!("galaxy_server.{server}"), name) {
+            let file = settings.config_file.as_ref().map(|path| path.display().to_string());
+            return (name, file.unwrap_or_default(), typed(text));
+        }
+        (name, "default".to_owned(), if name == "timeout" { Value::Int(60) } else { Value::Null })
+    };
+    settings
+        .list("GALAXY_SERVER_LIST")
+        .into_iter()
+        .map(|server| {
+            let rows = SERVER.iter().map(|name| about(&server, name)).collect();
+            (server, rows)
+        })
+        .collect()
 }
 
 fn init(format: Made, disabled: bool) -> Result<(), Cannot> {
@@ -368,6 +435,8 @@ fn validate(settings: &Settings, format: Checked) -> Result<u8, Cannot> {
             let known = |name: &str| {
                 KEYS.iter().any(|key| key.env.contains(&name))
                     || OTHERS.contains(&name)
+                    // of Ansible's own test runner
+                    || name.starts_with("ANSIBLE_TEST_")
                     || is_ansibles("env", name)
             };
             for name in names.iter().filter(|name| name.starts_with("ANSIBLE_") && !known(name)) {
@@ -386,6 +455,9 @@ fn validate(settings: &Settings, format: Checked) -> Result<u8, Cannot> {
                 let skip = trimmed.starts_with(['#', ';']) || line.starts_with([' ', '\t']);
                 let Some((name, _)) = trimmed.split_once(['=', ':']).filter(|_| !skip) else { continue };
                 let name = name.trim().to_lowercase();
+                if section.starts_with("galaxy_server.") && SERVER.contains(&name.as_str()) {
+                    continue;
+                }
                 let here = |key: &&Key| key.ini.iter().any(|(s, k)| *s == section && *k == name);
                 if KEYS.iter().find(here).is_none() && is_ansibles(&format!("[{section}]"), &name) {
                     display::warning(&format!(

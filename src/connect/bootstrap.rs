@@ -80,9 +80,78 @@ pub(crate) fn become_command(become_: &Become, command: &str) -> String {
             } else {
                 flags
             };
-            format!("{exe} {flags} -u {user} sh -c {}", quote(command))
+            // a login shell reads the words a second time, with `$` as it stands and without ends of lines
+            let command = match flags.split_whitespace().any(|flag| matches!(flag, "-i" | "--login")) {
+                true => read_twice(command),
+                false => command.to_owned(),
+            };
+            format!("{exe} {flags} -u {user} sh -c {}", quote(&command))
         }
     }
+}
+
+/// A script that says the same when a shell has read it once more.
+fn read_twice(script: &str) -> String {
+    let mut out = String::from("eval \"`printf %b '");
+    for c in script.chars() {
+        match c {
+            '$' | '\n' | '\'' | '"' | '`' | '\\' => out.push_str(&format!("\\0{:03o}", c as u32)),
+            other => out.push(other),
+        }
+    }
+    out + "'`\""
+}
+
+/// Talks a command of its own (`raw`) through becoming somebody else, and runs it to the end.
+pub(crate) async fn became(
+    mut channel: Channel,
+    becoming: &Become,
+    target: &Target,
+) -> Result<super::RawOutput, ConnectError> {
+    let mark = format!("{}\n", super::BECAME);
+    let (mut out, mut err) = (Vec::new(), String::new());
+    let mut said_password = false;
+    let patience = becoming.patience;
+    let limit = tokio::time::sleep(patience.unwrap_or(Duration::from_hours(1)));
+    tokio::pin!(limit);
+    let (mut byte, mut bytes) = ([0u8; 1], [0u8; 512]);
+    let mut err_open = true;
+    while !out.ends_with(mark.as_bytes()) {
+        tokio::select! {
+            read = channel.stdout.read(&mut byte) => match read {
+                Ok(n) if n > 0 && out.len() < 64 * 1024 => out.push(byte[0]),
+                _ => {
+                    let rest = channel.collect().await?;
+                    err.push_str(&rest.stderr);
+                    return Err(explain(&err, Some(becoming), said_password, target));
+                }
+            },
+            read = channel.stderr.read(&mut bytes), if err_open => match read {
+                Ok(n) if n > 0 => {
+                    err.push_str(&String::from_utf8_lossy(&bytes[..n]));
+                    if (err.contains(PROMPT) || becoming.asks(&err)) && let Some(password) = &becoming.password {
+                        if said_password {
+                            return Err(explain("incorrect password", Some(becoming), true, target));
+                        }
+                        said_password = true;
+                        err.clear();
+                        let line = format!("{}\n", password.as_str());
+                        channel.stdin.write_all(line.as_bytes()).await.map_err(|_| lost(target))?;
+                        channel.stdin.flush().await.map_err(|_| lost(target))?;
+                    }
+                }
+                _ => err_open = false,
+            },
+            () = &mut limit => return Err(becoming.too_long(target, patience.unwrap_or_default())),
+        }
+    }
+    out.truncate(out.len() - mark.len());
+    let rest = channel.collect().await?;
+    Ok(super::RawOutput {
+        stdout: String::from_utf8_lossy(&out).into_owned() + &rest.stdout,
+        stderr: err.trim_start_matches('\n').to_owned() + &rest.stderr,
+        ..rest
+    })
 }
 
 /// The command line that starts the helper, as the login shell of the host reads it.
@@ -106,6 +175,10 @@ pub(crate) async fn run(
     let mut skipped = 0usize;
     let limit = tokio::time::sleep(target.timeout.max(Duration::from_secs(10)) + Duration::from_secs(50));
     tokio::pin!(limit);
+    let patience = becoming.and_then(|become_| become_.patience);
+    let becomes = tokio::time::sleep(patience.unwrap_or(Duration::from_hours(1)));
+    tokio::pin!(becomes);
+    let mut begun = patience.is_none();
     let mut out_byte = [0u8; 1];
     let mut err_bytes = [0u8; 512];
     let mut err_open = true;
@@ -123,6 +196,7 @@ pub(crate) async fn run(
                     }
                     let text = String::from_utf8_lossy(&line).trim().to_owned();
                     line.clear();
+                    begun |= text.contains("QUORATE-");
                     if text.ends_with("QUORATE-HAVE") {
                         break;
                     } else if let Some(arch) = text.split("QUORATE-NEED ").nth(1) {
@@ -149,7 +223,7 @@ pub(crate) async fn run(
             read = channel.stderr.read(&mut err_bytes), if err_open => match read {
                 Ok(n) if n > 0 => {
                     err_text.push_str(&String::from_utf8_lossy(&err_bytes[..n]));
-                    let wants = err_text.contains(PROMPT) || err_text.to_lowercase().trim_end().ends_with("password:");
+                    let wants = err_text.contains(PROMPT) || becoming.is_some_and(|become_| become_.asks(&err_text));
                     if wants && let Some(password) = &password {
                         if said_password {
                             return Err(explain("incorrect password", becoming, true, target));
@@ -163,6 +237,12 @@ pub(crate) async fn run(
                 }
                 _ => err_open = false,
             },
+            () = &mut becomes, if !begun => {
+                if let Some(become_) = becoming {
+                    return Err(become_.too_long(target, patience.unwrap_or_default()));
+                }
+                begun = true;
+            }
             () = &mut limit => {
                 return Err(ConnectError::new(Stage::Helper, format!("the helper on {} did not start in time", target.host))
                     .help("look for a login script or a become prompt that waits for input"));

@@ -45,6 +45,38 @@ pub struct Become {
     pub flags: Option<String>,
     /// The password, if one was given.
     pub password: Option<Str>,
+    /// What `su` asks for the password with, where it is said; otherwise anything that ends in a colon.
+    pub prompts: Vec<String>,
+    /// How long becoming may take, where somebody has said so.
+    pub patience: Option<Duration>,
+}
+
+impl Become {
+    /// Whether what was said on standard error asks for the password.
+    pub(crate) fn asks(&self, said: &str) -> bool {
+        let said = said.trim_end().to_lowercase();
+        let Some(said) = said.strip_suffix([':', '：']) else { return false };
+        if self.prompts.is_empty() {
+            return self.method == "su" || said.ends_with("password");
+        }
+        self.prompts.iter().any(|prompt| said.trim_end().ends_with(&prompt.trim().to_lowercase()))
+    }
+
+    /// It took longer than it may.
+    pub(crate) fn too_long(&self, target: &Target, waited: Duration) -> ConnectError {
+        let message = match target.kind {
+            Kind::Local => {
+                format!("Timed out waiting for become success or become password prompt on {}", target.host)
+            }
+            _ => format!(
+                "Timeout ({}s) waiting for privilege escalation prompt: {}",
+                waited.as_secs(),
+                target.host
+            ),
+        };
+        ConnectError::new(Stage::Slow, message)
+            .help("look for a login script that waits, for a prompt with other words, or give it more time (`ansible_ssh_timeout`)")
+    }
 }
 
 impl std::fmt::Debug for Become {
@@ -95,6 +127,8 @@ pub enum Stage {
     Auth,
     /// Becoming another user failed.
     Become,
+    /// Becoming another user took longer than somebody has said it may.
+    Slow,
     /// The helper could not be put there or started.
     Helper,
     /// The connection broke while in use.
@@ -134,6 +168,9 @@ pub fn shown_command(becoming: Option<&Become>, module: &str) -> String {
     let command = format!("quorate-agent {module}");
     becoming.map_or_else(|| command.clone(), |become_| bootstrap::become_command(become_, &command))
 }
+
+/// What a raw command line says first once it is somebody else.
+const BECAME: &str = "QUORATE-BECAME";
 
 type Slot<T> = Arc<OnceCell<Result<T, ConnectError>>>;
 
@@ -218,7 +255,16 @@ impl Pool {
     pub async fn link(&self, target: &Target, becoming: Option<&Become>) -> Result<Arc<Link>, ConnectError> {
         let key = (target.clone(), becoming.cloned());
         let slot = Self::slot(&self.links, key.clone());
-        let link = slot.get_or_init(|| self.start(target, becoming)).await.clone()?;
+        let link = match slot.get_or_init(|| self.start(target, becoming)).await.clone() {
+            Ok(link) => link,
+            Err(error) => {
+                // whoever asks next may be luckier with a login that took too long
+                if error.stage == Stage::Slow {
+                    self.links.lock().expect("no panic while connecting").remove(&key);
+                }
+                return Err(error);
+            }
+        };
         if !link.is_dead() {
             return Ok(link);
         }
@@ -296,7 +342,8 @@ impl Pool {
         let shell = executable.unwrap_or("/bin/sh");
         let line = match becoming {
             Some(become_) => {
-                bootstrap::become_command(become_, &format!("{shell} -c {}", bootstrap::quote(command)))
+                let command = format!("echo {BECAME}; {shell} -c {}", bootstrap::quote(command));
+                bootstrap::become_command(become_, &command)
             }
             None if executable.is_some() => format!("{shell} -c {}", bootstrap::quote(command)),
             None => command.to_owned(),
@@ -314,7 +361,10 @@ impl Pool {
                 line,
             ])?,
         };
-        channel.collect(becoming.and_then(|b| b.password.as_ref())).await
+        match becoming {
+            Some(become_) => bootstrap::became(channel, become_, target).await,
+            None => channel.collect().await,
+        }
     }
 
     /// Ends the helpers that run as a user on a host: a user with processes cannot be removed.

@@ -1,10 +1,9 @@
 //! A byte channel to something that runs elsewhere: three streams and a way to know how it ended.
 
 use super::{ConnectError, RawOutput, Stage};
-use quorate_value::Str;
 use std::pin::Pin;
 use std::process::Stdio;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 /// How the far side ended: its exit status, if it could be learnt.
 pub(crate) type Ending = Pin<Box<dyn Future<Output = Option<i32>> + Send>>;
@@ -48,12 +47,8 @@ pub(crate) fn spawn(words: &[String]) -> Result<Channel, ConnectError> {
 }
 
 impl Channel {
-    /// Runs to the end; a password goes to standard input first.
-    pub(crate) async fn collect(mut self, password: Option<&Str>) -> Result<RawOutput, ConnectError> {
-        if let Some(password) = password {
-            let line = format!("{}\n", password.as_str());
-            self.stdin.write_all(line.as_bytes()).await.ok();
-        }
+    /// Runs to the end.
+    pub(crate) async fn collect(mut self) -> Result<RawOutput, ConnectError> {
         drop(self.stdin);
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let mut limited = ((&mut self.stdout).take(MOST_OUTPUT), (&mut self.stderr).take(MOST_OUTPUT));

@@ -248,8 +248,13 @@ impl Flattener<'_> {
         if !self.tags.selects(&tags) {
             return None;
         }
+        // of a collection's role the last part of its name
+        let short = match &role.role.name {
+            name if role.role.collection => name.rsplit('.').next().unwrap_or(name),
+            name => name,
+        };
         let about = quorate_value::dict! {
-            "type" => "role", "name" => role.role.name.as_str(), "argument_spec_name" => role.entry.as_str(),
+            "type" => "role", "name" => short, "argument_spec_name" => role.entry.as_str(),
             "path" => role.role.path.display().to_string(),
         };
         // the specification is data: nothing in it is a template

@@ -242,10 +242,25 @@ impl Loader {
 
     /// A file of variables: a mapping, or nothing at all.
     pub fn vars_file(&self, path: &Path) -> Loaded<Dict> {
+        self.variables_of(path, false)
+    }
+
+    /// A file that `vars_files` names: a list of mappings is as good.
+    pub fn play_vars_file(&self, path: &Path) -> Loaded<Dict> {
+        self.variables_of(path, true)
+    }
+
+    fn variables_of(&self, path: &Path, lists: bool) -> Loaded<Dict> {
         let node = self.yaml(path)?;
         match self.variables(&node) {
             Value::Null => Ok(Dict::new()),
             Value::Dict(entries) => Ok(Arc::unwrap_or_clone(entries)),
+            // several mappings, one over the other
+            Value::List(items) if lists && items.iter().all(|item| matches!(item, Value::Dict(_))) => {
+                let mut all = Dict::new();
+                items.iter().filter_map(Value::as_dict).for_each(|entries| all.update(entries));
+                Ok(all)
+            }
             _ => Err(Diag::error("E0103", format!("{} must hold a mapping of variables", path.display()))
                 .at(node.span)
                 .label(format!("found {}", node.describe()))),

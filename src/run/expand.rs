@@ -136,7 +136,11 @@ pub(super) fn read(runner: &Runner, batch: &Batch, group: &Group) -> Result<Part
     let public = flag("public").unwrap_or(said && !settings.flag("DEFAULT_PRIVATE_ROLE_VARS"));
     let wanted = group.include.clone();
     let keywords = Keywords::default();
-    let used = loader.role(&wanted, step.task.span, keywords, Dict::new(), from, &around, public, true)?;
+    let named = match step.task.action.args.get("name").or_else(|| step.task.action.args.get("role")) {
+        Some(Value::Str(name)) if name.span().is_known() => name.span(),
+        _ => step.task.span,
+    };
+    let used = loader.role(&wanted, named, keywords, Dict::new(), from, &around, public, true)?;
     // an included role runs each time it is asked for
     let again = flag("allow_duplicates").unwrap_or(true);
     let used = if again && !used.role.allow_duplicates {

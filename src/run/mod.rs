@@ -39,6 +39,8 @@ pub struct Run {
     pub stopping: tokio::sync::Notify,
     /// Hashes of files of the controller: read once for all hosts.
     pub contents: actions::Contents,
+    /// Python modules that ansible-core has packed.
+    pub(crate) payloads: actions::bridge::Payloads,
     /// When steps began and ended, where somebody records it.
     pub clock: std::sync::OnceLock<Arc<crate::report::record::Clock>>,
     /// What is worked on now, where somebody watches.

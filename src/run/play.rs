@@ -465,7 +465,7 @@ impl Runner {
                             .unwrap_or_else(|| vars.dir.join(path))
                     };
                     if path.exists() {
-                        all.update(&loader.vars_file(&path)?);
+                        all.update(&loader.play_vars_file(&path)?);
                         found = true;
                         break;
                     }

@@ -279,8 +279,26 @@ pub fn resolve(
         format!("ansible_{method}_password"),
     ];
     let names: Vec<&str> = password_vars.iter().map(String::as_str).collect();
+    // Ansible waits so long for the prompt; we do where somebody has said how long
+    let patience = match target.kind {
+        Kind::Local => var(&["ansible_local_become_success_timeout"])?,
+        _ => match var(&["ansible_ssh_timeout", "ansible_timeout"])? {
+            Some(seconds) => super::task::number(&seconds).map(|seconds| Value::Float(seconds + 2.0)),
+            None => None,
+        },
+    };
+    let patience = patience
+        .and_then(|seconds| super::task::number(&seconds))
+        .filter(|seconds| *seconds >= 0.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     let become_ = Become {
         exe: pick(&["ansible_become_exe"], Kw::BecomeExe, None, "DEFAULT_BECOME_EXE")?,
+        prompts: match var(&["ansible_su_prompt_l10n"])? {
+            Some(Value::List(prompts)) => prompts.iter().map(str_of).collect(),
+            Some(prompt) if method == "su" => vec![str_of(&prompt)],
+            _ => Vec::new(),
+        },
+        patience,
         flags: pick(&["ansible_become_flags"], Kw::BecomeFlags, None, "DEFAULT_BECOME_FLAGS")?,
         password: secret(&names)?
             .or_else(|| cli.become_password.clone())

@@ -329,6 +329,7 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
                 "case_sensitive",
                 "allow_no_value",
                 "allow_none",
+                "interpolation",
             ],
         )?;
         if key.is_empty() && !parsed.is_empty() {
@@ -353,23 +354,42 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             })
             .transpose()?;
         let mut current = if kind == "properties" { section.clone() } else { String::new() };
-        let mut values = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut own: Vec<(String, String)> = Vec::new();
+        let mut defaults: Vec<(String, String)> = Vec::new();
+        let mut others: Vec<(String, String)> = Vec::new();
         let case = flag(call, "case_sensitive", false);
         let mut there = current == section;
-        let asked = |name: &str| {
-            flag(call, name, false) || parsed.get(name).and_then(Value::to_bool_loose).unwrap_or(false)
+        let asked = |name: &str, otherwise: bool| {
+            parsed.get(name).and_then(Value::to_bool_loose).unwrap_or_else(|| flag(call, name, otherwise))
         };
-        let bare = asked("allow_no_value") || asked("allow_none");
+        let bare = asked("allow_no_value", false) || asked("allow_none", false);
         let mut valueless = false;
         let mut wrong = String::new();
-        for (number, line) in text.lines().map(str::trim).enumerate() {
+        // whether the line before said something that this one may go on with
+        let mut open = false;
+        for (number, written) in text.lines().enumerate() {
+            let line = written.trim();
+            let entries = match current.as_str() {
+                here if here == section => &mut own,
+                "DEFAULT" => &mut defaults,
+                _ => &mut others,
+            };
+            if line.is_empty() || line.starts_with(['#', ';']) {
+                continue;
+            }
+            if open
+                && written.starts_with([' ', '\t'])
+                && let Some((_, value)) = entries.last_mut()
+            {
+                value.push('\n');
+                value.push_str(line);
+                continue;
+            }
+            open = false;
             if let Some(header) = line.strip_prefix('[') {
                 current = header.trim_end_matches(']').to_owned();
                 there |= current == section;
-                continue;
-            }
-            if line.is_empty() || line.starts_with(['#', ';']) {
+                others.clear();
                 continue;
             }
             if !line.contains(['=', ':']) {
@@ -380,26 +400,54 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
                 valueless |= current == section && line.eq_ignore_ascii_case(&key);
                 continue;
             }
-            if let Some((k, v)) = line.split_once(['=', ':']).filter(|_| current == section) {
-                let k = k.trim();
+            if let Some((k, v)) = line.split_once(['=', ':']) {
                 // as Python's ConfigParser, which reads properties the same way
-                if !seen.insert(if case { k.to_owned() } else { k.to_lowercase() }) {
-                    let shown = if case { k.to_owned() } else { k.to_lowercase() };
+                let k = if case { k.trim().to_owned() } else { k.trim().to_lowercase() };
+                if entries.iter().any(|(known, _)| *known == k) {
                     return Err(failed(
                         call,
                         format!(
-                            "Duplicate option in '{name}': While reading from '{name}': option '{shown}' in section '{section}' already exists"
+                            "Duplicate option in '{name}': While reading from '{name}': option '{k}' in section '{current}' already exists"
                         ),
                     ));
                 }
-                let same = match &pattern {
-                    Some(re) => re.is_match(k).unwrap_or(false),
-                    None if flag(call, "case_sensitive", false) => k == key,
-                    None => k.eq_ignore_ascii_case(&key),
+                entries.push((k, v.trim().to_owned()));
+                open = true;
+            }
+        }
+        if section != "DEFAULT" {
+            defaults.retain(|(name, _)| own.iter().all(|(known, _)| known != name));
+            own.append(&mut defaults);
+        }
+        let interpolates = asked("interpolation", true);
+        let mut values = Vec::new();
+        for (k, v) in &own {
+            let same = match &pattern {
+                Some(re) => re.is_match(k).unwrap_or(false),
+                None if case => *k == key,
+                None => k.eq_ignore_ascii_case(&key),
+            };
+            if same {
+                let value = if interpolates {
+                    interpolated(v, &own, 1).map_err(|why| match why {
+                        Interpolation::Unknown(key) => failed(
+                            call,
+                            format!(
+                                "Bad value substitution: option '{k}' in section '{section}' contains an interpolation key '{key}' which is not a valid option name. Raw value: '{v}'"
+                            ),
+                        ),
+                        Interpolation::Deep => failed(
+                            call,
+                            format!(
+                                "Recursion limit exceeded in value substitution: option '{k}' in section '{section}' contains an interpolation key which cannot be substituted in 10 steps. Raw value: '{v}'"
+                            ),
+                        ),
+                        Interpolation::Bad(why) => failed(call, why),
+                    })?
+                } else {
+                    v.clone()
                 };
-                if same {
-                    values.push(Value::from(v.trim()));
-                }
+                values.push(Value::from(value));
             }
         }
         if !wrong.is_empty() {
@@ -421,6 +469,47 @@ fn ini(scope: &TaskScope, call: &LookupCall) -> Result<Vec<Value>> {
             );
         }
     }
+    Ok(out)
+}
+
+/// Why a value with `%` in it comes to nothing.
+enum Interpolation {
+    Unknown(String),
+    Deep,
+    Bad(String),
+}
+
+/// `%(name)s` becomes what `name` says in the same section, `%%` a percent sign: Python's basic interpolation.
+fn interpolated(
+    text: &str,
+    entries: &[(String, String)],
+    depth: usize,
+) -> std::result::Result<String, Interpolation> {
+    if depth > 10 {
+        return Err(Interpolation::Deep);
+    }
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        out.push_str(before);
+        if let Some(after) = after.strip_prefix('%') {
+            out.push('%');
+            rest = after;
+        } else if let Some(name) = after.strip_prefix('(') {
+            let Some((name, after)) = name.split_once(")s") else {
+                return Err(Interpolation::Bad(format!("bad interpolation variable reference '%{after}'")));
+            };
+            let name = name.to_lowercase();
+            let Some((_, value)) = entries.iter().find(|(known, _)| known.to_lowercase() == name) else {
+                return Err(Interpolation::Unknown(name));
+            };
+            out.push_str(&interpolated(value, entries, depth + 1)?);
+            rest = after;
+        } else {
+            return Err(Interpolation::Bad(format!("'%' must be followed by '%' or '(', found: '%{after}'")));
+        }
+    }
+    out.push_str(rest);
     Ok(out)
 }
 

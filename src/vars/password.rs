@@ -3,7 +3,9 @@
 //! In: the term with its own options, and the call's. Out: secret text. Several hosts may ask at the same moment: the
 //! file appears whole or not at all, the first one's draw is everybody's, and nobody but its owner may read it.
 //!
-//! Not here: hashing (filter `password_hash`).
+//! With `encrypt` what is given is the hash, and the file keeps the salt beside the password.
+//!
+//! Not here: the hashing itself (filter `password_hash`).
 
 use crate::playbook::plain_io;
 use quorate_template::{Error, LookupCall, Result};
@@ -20,6 +22,8 @@ struct Wish {
     length: usize,
     alphabet: Vec<char>,
     seed: Option<String>,
+    encrypt: Option<String>,
+    ident: Option<String>,
 }
 
 /// The password that a term names. `read` reads a file that is there, perhaps a vault.
@@ -31,18 +35,81 @@ pub(super) fn lookup(
 ) -> Result<Value> {
     let wish = wish(call, term)?;
     if wish.path == "/dev/null" {
-        let drawn = draw(&wish)?;
-        crate::secrets::keep_password(&drawn);
-        return Ok(Value::Str(Str::from(drawn).secret()));
+        return given(&wish, &Kept { word: draw(&wish)?, salt: None, ident: None });
     }
     let path = base.join(&wish.path);
+    let salted = |kept: Kept| -> Result<Kept> {
+        let Some(kind) = wish.encrypt.as_deref() else { return Ok(kept) };
+        let bcrypt = matches!(kind, "bcrypt" | "blowfish");
+        let ident = kept.ident.or_else(|| wish.ident.clone()).or_else(|| bcrypt.then(|| "2b".to_owned()));
+        Ok(Kept { salt: Some(kept.salt.map_or_else(|| salt_for(kind), Ok)?), ident, ..kept })
+    };
     if !path.exists() {
-        keep(&path, &draw(&wish)?)?;
+        let new = salted(Kept { word: draw(&wish)?, salt: None, ident: None })?;
+        keep(&path, &new.written(), false)?;
     }
-    let text = read(&path)?;
-    let first = text.lines().next().unwrap_or("");
-    crate::secrets::keep_password(first.split(" salt=").next().unwrap_or(first));
-    Ok(Value::Str(Str::new(first.split(" salt=").next().unwrap_or(first)).secret()))
+    let found = Kept::read(&read(&path)?);
+    let kept = salted(found.clone())?;
+    if kept != found {
+        if wish.ident.is_some() && found.ident.is_some() && wish.ident != found.ident {
+            return Err(Error::runtime("The ident parameter provided does not match the stored one"));
+        }
+        keep(&path, &kept.written(), true)?;
+    }
+    given(&wish, &kept)
+}
+
+/// What the file keeps: the password, and what goes into its hash.
+#[derive(Clone, PartialEq)]
+struct Kept {
+    word: String,
+    salt: Option<String>,
+    ident: Option<String>,
+}
+
+impl Kept {
+    fn read(text: &str) -> Self {
+        let first = text.lines().next().unwrap_or("");
+        let (first, ident) = match first.rsplit_once(" ident=") {
+            Some((before, ident)) => (before, Some(ident.to_owned())),
+            None => (first, None),
+        };
+        let (word, salt) = match first.rsplit_once(" salt=") {
+            Some((word, salt)) => (word, Some(salt.to_owned())),
+            None => (first, None),
+        };
+        Kept { word: word.to_owned(), salt, ident }
+    }
+
+    fn written(&self) -> String {
+        let mut line = self.word.clone();
+        for (name, value) in [("salt", &self.salt), ("ident", &self.ident)] {
+            if let Some(value) = value {
+                line.push_str(&format!(" {name}={value}"));
+            }
+        }
+        line
+    }
+}
+
+/// What the template gets: the password, or its hash.
+fn given(wish: &Wish, kept: &Kept) -> Result<Value> {
+    crate::secrets::keep_password(&kept.word);
+    let text = match wish.encrypt.as_deref() {
+        None => kept.word.clone(),
+        Some(kind) => {
+            let salt = kept.salt.clone().map_or_else(|| salt_for(kind), Ok)?;
+            let ident = kept.ident.as_deref().or(wish.ident.as_deref());
+            quorate_template::password_hashed(&kept.word, kind, &salt, ident)?
+        }
+    };
+    Ok(Value::Str(Str::from(text).secret()))
+}
+
+fn salt_for(kind: &str) -> Result<String> {
+    let alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./".as_bytes();
+    let picks = random_picks(quorate_template::salt_length(kind)?, alphabet.len())?;
+    Ok(picks.into_iter().map(|at| char::from(alphabet[at])).collect())
 }
 
 fn wish(call: &LookupCall, term: &str) -> Result<Wish> {
@@ -55,9 +122,6 @@ fn wish(call: &LookupCall, term: &str) -> Result<Wish> {
     // a term with options of its own answers for all of them
     let from = if own.keys().any(|key| key.as_str() != Some("_raw_params")) { &own } else { &call.options };
     let option = |name: &str| from.get(name).filter(|value| !value.is_null());
-    if option("encrypt").is_some() {
-        return Err(Error::runtime("the password lookup does not hash here: use the password_hash filter"));
-    }
     let length = match option("length") {
         None => 20,
         Some(value) => match crate::run::number(value) {
@@ -95,6 +159,8 @@ fn wish(call: &LookupCall, term: &str) -> Result<Wish> {
         length,
         alphabet,
         seed: option("seed").map(str_of),
+        encrypt: option("encrypt").map(str_of).filter(|kind| !kind.is_empty()),
+        ident: option("ident").map(str_of).filter(|ident| !ident.is_empty()),
     })
 }
 
@@ -125,8 +191,8 @@ fn random_picks(count: usize, limit: usize) -> Result<Vec<usize>> {
     Ok(out)
 }
 
-/// Writes the file, whole, unless somebody was faster.
-fn keep(path: &Path, word: &str) -> Result<()> {
+/// Writes the file, whole; one that is there stays, unless it is to be replaced.
+fn keep(path: &Path, word: &str, replace: bool) -> Result<()> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let failed = |at: &Path, e: &std::io::Error| Error::runtime(format!("{}: {}", at.display(), plain_io(e)));
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -140,7 +206,10 @@ fn keep(path: &Path, word: &str) -> Result<()> {
         .open(&new)
         .and_then(|mut file| writeln!(file, "{word}").and_then(|()| file.sync_all()));
     // a link is made only where there is nothing yet, and what it names is complete
-    let linked = written.and_then(|()| std::fs::hard_link(&new, path));
+    let linked = written.and_then(|()| match replace {
+        true => std::fs::rename(&new, path),
+        false => std::fs::hard_link(&new, path),
+    });
     drop(std::fs::remove_file(&new));
     match linked {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(path, &e)),

@@ -26,6 +26,19 @@ struct Controller<'a> {
     scope: &'a TaskScope,
 }
 
+/// Why a vaulted value does not open, as ansible-core says it.
+fn words_of(error: &quorate_vault::VaultError) -> String {
+    use quorate_vault::VaultError;
+    match error {
+        VaultError::NoSecrets => "Attempting to decrypt but no vault secrets found.".into(),
+        VaultError::WrongSecret { .. } | VaultError::NoSecretForId { .. } => {
+            "Decryption failed (no vault secrets were found that could decrypt).".into()
+        }
+        VaultError::NotAVault => "Input is not vault encrypted data.".into(),
+        other => other.to_string(),
+    }
+}
+
 impl World for Controller<'_> {
     fn lookup(&self, call: &LookupCall, caller: &dyn Caller) -> Option<Result<Vec<Value>>> {
         lookups::run(self.scope, call, caller)
@@ -50,9 +63,9 @@ impl World for Controller<'_> {
 
     fn decrypt(&self, vaulted: &str) -> Result<Str> {
         let plain = crate::secrets::open(vaulted, &self.scope.shared.vault)
-            .map_err(|e| Error::new(Kind::Vault, e.to_string()))?;
+            .map_err(|e| Error::new(Kind::Undecryptable, words_of(&e)))?;
         let text = String::from_utf8(plain.to_vec())
-            .map_err(|_| Error::new(Kind::Vault, "the vaulted value is not text"))?;
+            .map_err(|_| Error::new(Kind::Undecryptable, "the vaulted value is not text"))?;
         Ok(Str::from(text).secret())
     }
 

@@ -277,6 +277,80 @@ fn read(file: usize, text: &str, cases: &mut Vec<Case>) {
     }
 }
 
+/// A Python module of a `library/` folder, packed by whatever `ansible-playbook` of the controller says it is a script of
+/// Python: a stand-in here, so that this needs neither.
+#[test]
+fn python_modules_are_packed_by_the_controller() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let links = links();
+    let stand_in = tempfile::tempdir().unwrap();
+    let python = stand_in.path().join("python-stand-in");
+    // what it is asked goes into a file; what it packs is a shell script that shows its arguments
+    let packer = format!(
+        "#!/bin/sh\ncat >{asked}\ncat <<'END'\n2.19.0\n#!/usr/bin/python3\nparams=<<QUORATE_MODULE_PARAMS>>\nprintf '{{\"changed\": true, \"given\": %s}}' \"$params\"\nEND\n",
+        asked = stand_in.path().join("asked").display()
+    );
+    for (path, text) in
+        [(&python, packer), (&stand_in.path().join("ansible-playbook"), format!("#!{}\n", python.display()))]
+    {
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let module = "from ansible.module_utils.basic import AnsibleModule\n";
+    let play = "- hosts: h1\n  gather_facts: false\n  tasks:\n  - ours: {name: \"it's\"}\n    register: r\n  - debug: {msg: '{{ r.given.ANSIBLE_MODULE_ARGS.name }} {{ r.given.ANSIBLE_MODULE_ARGS._ansible_check_mode }}'}\n";
+    let case = Case {
+        file: 0,
+        title: String::new(),
+        files: vec![("play.yml".into(), play.into()), ("library/ours.py".into(), module.into())],
+        args: String::new(),
+        said: String::new(),
+        differs: false,
+    };
+    let path = format!("{}:{}:/usr/bin:/bin", links.path().display(), stand_in.path().display());
+    let hosts = HOSTS.replace("/usr/bin/python3", "/bin/sh");
+    let said = perform(&case, links.path(), &hosts, &[("PATH", &path)]);
+    assert!(said.contains("\"msg\": \"it's False\""), "{said}");
+    let asked = std::fs::read_to_string(stand_in.path().join("asked")).unwrap();
+    assert!(asked.contains("library/ours.py") && !asked.contains("it's"), "{asked}");
+    // without one, or where nobody wants it: the file is named
+    for more in
+        [("PATH", format!("{}:/usr/bin:/bin", links.path().display())), ("QUORATE_BRIDGE", "no".into())]
+    {
+        let said = perform(&case, links.path(), &hosts, &[("PATH", &path), (more.0, &more.1)]);
+        assert!(said.contains("library/ours.py) is written in Python with Ansible's libraries"), "{said}");
+    }
+}
+
+/// The same with the real ansible-core, where it is installed.
+#[test]
+fn ansible_core_packs_python_modules() {
+    let oracle = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/oracle/bin");
+    let oracle = std::env::var_os("QUORATE_ORACLE").map_or(oracle, PathBuf::from);
+    if !oracle.join("ansible-playbook").exists() || !Path::new("/usr/bin/python3").exists() {
+        eprintln!("SKIPPED: Python modules need ansible-core in target/oracle, and python3");
+        return;
+    }
+    let links = links();
+    let module = "from ansible.module_utils.basic import AnsibleModule\nfrom ansible.module_utils.ours_too import word\n\n\ndef main():\n    module = AnsibleModule(argument_spec=dict(name=dict(type='str', required=True), n=dict(type='int', default=1)), supports_check_mode=True)\n    module.exit_json(changed=not module.check_mode, greeting=word + ' ' + module.params['name'], n=module.params['n'])\n\n\nif __name__ == '__main__':\n    main()\n";
+    let play = "- hosts: h1\n  gather_facts: false\n  tasks:\n  - ours: {name: \"\u{fc} 'you' \\\\\", n: '3'}\n    register: r\n  - debug: {msg: '{{ r.greeting }} {{ r.n + 1 }} {{ r.changed }}'}\n  - ours:\n    ignore_errors: true\n";
+    let case = Case {
+        file: 0,
+        title: String::new(),
+        files: vec![
+            ("play.yml".into(), play.into()),
+            ("library/ours.py".into(), module.into()),
+            ("module_utils/ours_too.py".into(), "word = 'hello'\n".into()),
+        ],
+        args: String::new(),
+        said: String::new(),
+        differs: false,
+    };
+    let path = format!("{}:{}:/usr/bin:/bin", links.path().display(), oracle.display());
+    let said = perform(&case, links.path(), HOSTS, &[("PATH", &path)]);
+    assert!(said.contains("\"msg\": \"hello \u{fc} 'you' \\\\ 4 True\""), "{said}");
+    assert!(said.contains("\"msg\": \"missing required arguments: name\""), "{said}");
+}
+
 /// `filter upper`, the expression, what it comes to: the reference shows exactly what was recorded.
 #[test]
 fn examples_of_the_reference_come_to_what_it_says() {

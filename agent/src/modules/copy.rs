@@ -115,6 +115,9 @@ fn from_host(args: &Args, ctx: &Ctx) -> Result<Outcome, Failure> {
     if metadata.is_dir() {
         return remote::put_directory(args, ctx, src);
     }
+    if !metadata.is_file() {
+        return Err(Failure::new(format!("Cannot copy invalid source '{src}': not a file")));
+    }
     remote::put_file(args, ctx, src, &metadata)
 }
 

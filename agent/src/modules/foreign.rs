@@ -4,7 +4,7 @@
 //! The conventions are those of "Developing modules": a file of `k=v` pairs, a JSON file where the program says
 //! `WANT_JSON` or is a binary, or the arguments put into the text where it says so.
 //!
-//! Not here: which file it is and what its first line becomes (the controller knows), Python modules.
+//! Not here: which file it is and what its first line becomes (the controller knows), packing Python modules (the same).
 
 use crate::args::Args;
 use crate::module::{Ctx, Failure, Module, Outcome};
@@ -12,7 +12,7 @@ use crate::protocol::hash_from_hex;
 use crate::spec::{Check, Param, Spec};
 use crate::system::process::{RunError, errno};
 use crate::system::shlex;
-use quorate_value::{Dict, Value, dict, from_json_str, str_of, to_json};
+use quorate_value::{Dict, JsonStyle, Value, dict, from_json_str, str_of, to_json};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,9 @@ pub struct Foreign;
 
 /// What the program's text says where it wants its arguments.
 const MARK: &str = "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>";
+
+/// Where a packed Python module has its arguments, as a literal of Python.
+pub const PLACE: &str = "<<QUORATE_MODULE_PARAMS>>";
 
 static SPEC: Spec =
     Spec::new("quorate_foreign", "Runs a module that is a program of its own, from a `library/` folder.")
@@ -71,7 +74,16 @@ impl Module for Foreign {
         let folder = Folder(folder(ctx)?);
         let json = to_json(&Value::dict(given.clone()));
         let text = std::str::from_utf8(&body).ok();
-        let marked = text.filter(|text| text.contains(MARK)).map(|text| text.replace(MARK, &json));
+        // JSON of JSON is text in Python's spelling, too
+        let literal = || {
+            let params = Value::dict(dict! {"ANSIBLE_MODULE_ARGS" => Value::dict(given.clone())});
+            let plain = |value: &Value| JsonStyle { ascii: false, ..JsonStyle::default() }.write(value);
+            plain(&Value::from(plain(&params)))
+        };
+        let packed = text.filter(|text| text.contains(PLACE)).map(|text| text.replace(PLACE, &literal()));
+        let is_packed = packed.is_some();
+        let marked =
+            packed.or_else(|| text.filter(|text| text.contains(MARK)).map(|text| text.replace(MARK, &json)));
         let arguments = match text {
             _ if marked.is_some() => None,
             Some(text) if !text.contains("WANT_JSON") => Some(pairs(&given)),
@@ -95,6 +107,13 @@ impl Module for Foreign {
             error => Failure::new(format!("could not run the module: {error}")),
         })?;
         let (stdout, stderr) = (output.stdout_text(), output.stderr_text());
+        if is_packed && output.rc == 127 && stdout.is_empty() {
+            return Err(Failure::new(format!(
+                "the module {name} is written in Python, and this host has none: {}",
+                stderr.trim()
+            ))
+            .with("rc", 127i64));
+        }
         let Some((found, junk)) = result_in(&stdout) else {
             return Err(Failure::new(
                 "Module result deserialization failed: No start of json char found. See stdout/stderr for the returned output.",
@@ -105,10 +124,14 @@ impl Module for Foreign {
             .with("invocation", shown));
         };
         let changed = found.get("changed").is_some_and(Value::is_truthy);
+        let has_invocation = found.contains_key("invocation");
         let mut outcome = Outcome::changed_if(changed).with_all(found);
         outcome.set_changed(changed);
         if !junk.is_empty() {
             outcome = outcome.warn(format!("Module invocation had junk after the JSON data: {junk}"));
+        }
+        if is_packed && has_invocation {
+            return Ok(outcome.plain());
         }
         Ok(outcome.with("invocation", shown).plain())
     }

@@ -439,6 +439,7 @@ impl Engine {
 fn in_expression(error: Error) -> Error {
     match error.kind() {
         Kind::Runtime if error.via().is_empty() => error.with_kind(Kind::ExpressionRuntime),
+        Kind::Undecryptable => error.with_kind(Kind::UndecryptableExpression),
         _ => error,
     }
 }

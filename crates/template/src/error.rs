@@ -38,8 +38,12 @@ pub enum Kind {
     Conditional,
     /// A whole template came out as `omit` where a value is needed.
     Omitted,
-    /// A vaulted text cannot be decrypted.
+    /// Something about vaults does not work.
     Vault,
+    /// A variable is a vault that cannot be opened.
+    Undecryptable,
+    /// The same in a bare expression.
+    UndecryptableExpression,
     /// Text of a host or a command where only people's own text may be a template.
     Untrusted,
 }
@@ -267,6 +271,12 @@ impl std::fmt::Display for Error {
             },
             Kind::ExpressionRuntime => write!(f, "Error rendering expression: {detail}"),
             Kind::Runtime => write!(f, "Error rendering template: {detail}"),
+            Kind::Undecryptable => {
+                write!(f, "Error rendering template: Attempt to use undecryptable variable: {detail}")
+            }
+            Kind::UndecryptableExpression => {
+                write!(f, "Error rendering expression: Attempt to use undecryptable variable: {detail}")
+            }
             Kind::Filter(name) => write!(f, "The filter plugin '{name}' failed: {detail}"),
             Kind::Test(name) => write!(f, "The test plugin '{name}' failed: {detail}"),
             Kind::Lookup(name) => write!(f, "The lookup plugin '{name}' failed: {detail}"),

@@ -19,6 +19,7 @@ mod url;
 mod utils;
 
 pub(crate) use collection::{cartesian, flatten_into};
+pub use hashing::{password_hashed, salt_length};
 pub(crate) use jinja_text::replaced_size;
 pub(crate) use protomatter::tags;
 pub(crate) use serial::read_json;

@@ -163,7 +163,7 @@ pub trait World {
     /// The plain text of vaulted text.
     fn decrypt(&self, vaulted: &str) -> Result<Str> {
         let _ = vaulted;
-        Err(Error::new(Kind::Vault, "Attempting to decrypt but no vault secrets found."))
+        Err(Error::new(Kind::Undecryptable, "Attempting to decrypt but no vault secrets found."))
     }
 
     /// A text vaulted with a password, for the `vault` filter.

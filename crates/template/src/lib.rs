@@ -48,6 +48,7 @@ mod tests;
 pub use analysis::Reads;
 pub use engine::{Engine, Options, Template};
 pub use error::{Error, Kind, Place, Result, Via};
+pub use filters::{password_hashed, salt_length};
 pub use host::{
     Caller, Context, Encrypt, Files, Layered, LookupCall, Notice, Nowhere, Object, Scope, Source, Var, World,
 };

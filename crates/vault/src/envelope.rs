@@ -45,7 +45,10 @@ impl<'t> Envelope<'t> {
         if cipher != "AES256" {
             return Err(VaultError::UnsupportedCipher(cipher.to_owned()));
         }
-        let payload = unhex(body.as_bytes()).ok_or(VaultError::Damaged("the body is not hexadecimal"))?;
+        let payload = unhex(body.as_bytes()).ok_or_else(|| {
+            let odd = body.bytes().filter(|byte| !byte.is_ascii_whitespace()).count() % 2 == 1;
+            VaultError::NotHex(if odd { "Odd-length string" } else { "Non-hexadecimal digit found" })
+        })?;
         if payload.is_empty() {
             return Err(VaultError::Damaged("nothing follows the header"));
         }

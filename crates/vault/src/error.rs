@@ -11,6 +11,9 @@ pub enum VaultError {
     /// The text starts as a vault but is broken.
     #[error("the vault is damaged: {0}")]
     Damaged(&'static str),
+    /// What follows the header is not hexadecimal; Python's words for it.
+    #[error("Vault format unhexlify error: {0}")]
+    NotHex(&'static str),
     /// A format from another time.
     #[error("vault format `{0}` is not supported (only 1.1 and 1.2 are)")]
     UnsupportedVersion(String),

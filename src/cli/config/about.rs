@@ -89,6 +89,7 @@ pub(super) const ABOUT: &[(&str, Effect, &str)] = &[
     ("DUPLICATE_YAML_DICT_KEY", Works, "What a key that stands twice is: a warning, an error, nothing."),
     ("ENABLE_TASK_DEBUGGER", Works, "Failed tasks go to the debugger."),
     ("ERROR_ON_MISSING_HANDLER", Works, "Whether a notify that nobody answers is an error."),
+    ("GALAXY_SERVER_LIST", NotYet, "Servers that collections are asked of; each has a section `galaxy_server.NAME`."),
     ("HOST_KEY_CHECKING", Works, "Refuse hosts with an unknown key. Unless it is set, new keys are accepted and changed ones refused."),
     ("HOST_PATTERN_MISMATCH", Works, "What a pattern without hosts is: a warning, an error, nothing."),
     ("INJECT_FACTS_AS_VARS", Works, "Facts are variables of their own too (ansible_*)."),

@@ -122,8 +122,7 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
             // `var: "{{ item }}"` names a variable by a template
             let var = match var {
                 Value::Str(text) if text.is_template() => &render::value(call.scope, var)
-                    .map_err(|e| Failure::task(call.step, vec![(e.to_string(), text.span())]))?
-                    .trusted(),
+                    .map_err(|e| Failure::task(call.step, vec![(e.to_string(), text.span())]))?,
                 other => other,
             };
             let name = str_of(var);
@@ -132,6 +131,11 @@ pub(super) fn debug(call: &ActionCall<'_>) -> ActionResult {
                 other => render::value(call.scope, other),
             };
             let value = match value {
+                Ok(Value::Omit) => {
+                    let warning = "The result of the `var` expression could not be omitted; a placeholder was used instead.";
+                    result.insert("warnings", Value::list([Value::from(warning)]));
+                    Value::from("<<Omit>>")
+                }
                 Ok(value) => value,
                 Err(error) if error.is_undefined() => {
                     let text = error.to_string();

@@ -276,7 +276,8 @@ fn tree(
         .filter_map(Result::ok)
         .map(|entry| entry.path())
         .collect();
-    entries.sort();
+    // the files of a folder before what is in folders below it
+    entries.sort_by_cached_key(|path| (path.is_dir(), path.clone()));
     for path in entries {
         let name = below.join(path.file_name().unwrap_or_default());
         let link = std::fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_symlink());

@@ -2,6 +2,7 @@
 //!
 //! One family a file. Adding an action is one line in [`ACTIONS`].
 
+pub(crate) mod bridge;
 mod control;
 pub mod etcd;
 mod files;

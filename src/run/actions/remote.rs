@@ -60,7 +60,7 @@ pub(super) async fn module(
             );
             return Err(failure);
         };
-        let (program, blob) = foreign(call, short, &path)?;
+        let (program, blob) = foreign(call, short, &path).await?;
         let given = std::mem::replace(&mut job.args, program);
         job.args.insert("_arguments", given);
         job.module = "quorate_foreign".into();
@@ -120,6 +120,10 @@ pub(super) async fn module(
         return Ok(started);
     }
     let deadline = Instant::now() + Duration::from_secs(limit + poll);
+    let say = |what: &str, more: &str| {
+        let host = call.host;
+        call.run.tell(crate::report::Event::Verbose(0, format!("ASYNC {what} on {host}: jid={jid}{more}")));
+    };
     loop {
         tokio::time::sleep(Duration::from_secs(poll.max(1))).await;
         let status =
@@ -135,13 +139,17 @@ pub(super) async fn module(
                     )
                 };
                 link.run(cleanup, Vec::new(), None).await.ok();
+                let failed = result.get("failed").is_some_and(Value::is_truthy)
+                    || result.get("rc").and_then(Value::as_int).is_some_and(|rc| rc != 0);
+                say(if failed { "FAILED" } else { "OK" }, "");
                 return Ok(result);
             }
-            Ok(_) => {}
+            Ok(_) => say("POLL", " started=True finished=False"),
             Err(error) if Instant::now() > deadline => return Err(run_failure(call, error)),
             Err(_) => {}
         }
         if Instant::now() > deadline {
+            say("FAILED", "");
             let mut failure =
                 Failure::action(format!("async task did not complete within the requested time - {limit}s"));
             failure.result.insert("ansible_job_id", &jid);
@@ -252,26 +260,39 @@ fn library_file(call: &ActionCall<'_>, name: &str) -> Option<std::path::PathBuf>
         .find(|path| path.is_file())
 }
 
+/// Whether a module is written with Ansible's libraries.
+fn is_ansibles(text: &str) -> bool {
+    ["ansible.module_utils", "ansible.plugins.action", "#<<INCLUDE_ANSIBLE_MODULE_COMMON>>", "AnsibleModule("]
+        .iter()
+        .any(|sign| text.contains(sign))
+}
+
 /// What the helper needs to run such a module: its content, with the interpreter that the host has.
-fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<(Dict, Blob), Failure> {
+async fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<(Dict, Blob), Failure> {
     use sha2::Digest as _;
     let mut bytes = std::fs::read(path).map_err(|e| {
         Failure::action(format!("could not read {}: {}", path.display(), crate::playbook::plain_io(&e)))
     })?;
+    let packed = match std::str::from_utf8(&bytes) {
+        Ok(text) if is_ansibles(text) => super::bridge::payload(call, name, path).await?,
+        _ => None,
+    };
+    let bridged = packed.is_some();
+    if let Some(payload) = packed {
+        // any Python of the host, unless a variable says which
+        bytes = match payload.split_once('\n') {
+            Some((_, rest)) => format!("#!/usr/bin/env python3\n{rest}").into_bytes(),
+            None => payload.as_bytes().to_vec(),
+        };
+    }
     if let Ok(text) = std::str::from_utf8(&bytes) {
-        let python = [
-            "ansible.module_utils",
-            "ansible.plugins.action",
-            "#<<INCLUDE_ANSIBLE_MODULE_COMMON>>",
-            "AnsibleModule(",
-        ];
-        if python.iter().any(|sign| text.contains(sign)) {
+        if !bridged && is_ansibles(text) {
             let mut failure = Failure::action(format!(
                 "the module {name} ({}) is written in Python with Ansible's libraries, which hosts do not get from Quorate",
                 path.display()
             ));
             failure.help = Some(
-                "write it as a program of its own: a shebang, arguments from a file, JSON on standard output"
+                "install ansible-core on this controller, which packs such modules, or write it as a program of its own: a shebang, arguments from a file, JSON on standard output"
                     .into(),
             );
             return Err(failure);
@@ -288,6 +309,8 @@ fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<
             let family = if program.starts_with("python") { "python" } else { program.as_str() };
             let variable = format!("ansible_{family}_interpreter");
             let raw = call.scope.locals.get(&variable).cloned().or_else(|| call.scope.lookup(&variable));
+            // `auto` asks Ansible to look for one
+            let raw = raw.filter(|raw| !(bridged && str_of(raw).starts_with("auto")));
             if let Some(raw) = raw {
                 let wanted = crate::vars::render::value(call.scope, &raw).map_err(|e| {
                     Failure::task(

@@ -139,23 +139,7 @@ fn password_hash(vm: &Vm, args: Args) -> Result<V> {
         }
     };
     let kind = text(vm, kind, "sha512")?;
-    let kind = match kind.as_str() {
-        "md5" | "md5_crypt" => "md5_crypt",
-        "blowfish" | "bcrypt" => "bcrypt",
-        "sha256" | "sha256_crypt" => "sha256_crypt",
-        "sha512" | "sha512_crypt" => "sha512_crypt",
-        other => {
-            return Err(Error::runtime(format!(
-                "{other} is not in the list of supported passlib algorithms: md5, blowfish, sha256, sha512"
-            )));
-        }
-    };
-    let most = match kind {
-        "md5_crypt" => 8,
-        "bcrypt" => 22,
-        _ => 16,
-    };
-    let refuse = |words: String| Error::runtime(format!("Could not hash the secret: {words}"));
+    let (kind, most) = hash_kind(&kind)?;
     let size = match given(size) {
         None => most,
         Some(V::Int(size)) => {
@@ -178,7 +162,57 @@ fn password_hash(vm: &Vm, args: Args) -> Result<V> {
     } else {
         salt
     };
-    if !crate::crypt::is_salt(&salt) {
+    let rounds = given(rounds).map(|rounds| whole(&rounds)).transpose()?;
+    let ident = given(ident).map(|ident| vm.to_text(&ident)).transpose()?;
+    let hashed = hashed(&password, kind, &salt, rounds, ident.as_deref())?;
+    // The hash of a password is no secret by itself, but nothing to show either.
+    Ok(V::Str(Str::from(hashed)))
+}
+
+fn refuse(words: impl std::fmt::Display) -> Error {
+    Error::runtime(format!("Could not hash the secret: {words}"))
+}
+
+/// The algorithm behind a name, and how long its salt can be.
+fn hash_kind(name: &str) -> Result<(&'static str, i64)> {
+    Ok(match name {
+        "md5" | "md5_crypt" => ("md5_crypt", 8),
+        "blowfish" | "bcrypt" => ("bcrypt", 22),
+        "sha256" | "sha256_crypt" => ("sha256_crypt", 16),
+        "sha512" | "sha512_crypt" => ("sha512_crypt", 16),
+        other => {
+            return Err(Error::runtime(format!(
+                "{other} is not in the list of supported passlib algorithms: md5, blowfish, sha256, sha512"
+            )));
+        }
+    })
+}
+
+/// A password as `/etc/shadow` has it, for callers outside of templates.
+///
+/// # Errors
+/// Those of the filter `password_hash`.
+pub fn password_hashed(password: &str, kind: &str, salt: &str, ident: Option<&str>) -> Result<String> {
+    hashed(password, hash_kind(kind)?.0, salt, None, ident)
+}
+
+/// How long the salt of an algorithm is.
+///
+/// # Errors
+/// There is no such algorithm.
+pub fn salt_length(kind: &str) -> Result<usize> {
+    Ok(hash_kind(kind)?.1 as usize)
+}
+
+fn hashed(
+    password: &str,
+    kind: &str,
+    salt: &str,
+    rounds: Option<i64>,
+    ident: Option<&str>,
+) -> Result<String> {
+    let most = hash_kind(kind)?.1;
+    if !crate::crypt::is_salt(salt) {
         return Err(refuse(format!("invalid characters in {kind} salt")));
     }
     let length = salt.len() as i64;
@@ -189,7 +223,6 @@ fn password_hash(vm: &Vm, args: Args) -> Result<V> {
     if length > most {
         return Err(refuse(format!("salt too large ({kind} requires <= {most} chars)")));
     }
-    let rounds = given(rounds).map(|rounds| whole(&rounds)).transpose()?;
     let within = |default: i64, low: i64, high: i64| -> Result<u32> {
         let rounds = rounds.unwrap_or(default);
         if rounds < low {
@@ -201,25 +234,19 @@ fn password_hash(vm: &Vm, args: Args) -> Result<V> {
         Ok(rounds as u32)
     };
     let secret = password.as_bytes();
-    let hashed = match kind {
-        "md5_crypt" => crate::crypt::md5(secret, &salt),
-        "sha256_crypt" => crate::crypt::sha256(secret, &salt, within(535_000, 1000, 999_999_999)?),
-        "sha512_crypt" => crate::crypt::sha512(secret, &salt, within(656_000, 1000, 999_999_999)?),
+    Ok(match kind {
+        "md5_crypt" => crate::crypt::md5(secret, salt),
+        "sha256_crypt" => crate::crypt::sha256(secret, salt, within(535_000, 1000, 999_999_999)?),
+        "sha512_crypt" => crate::crypt::sha512(secret, salt, within(656_000, 1000, 999_999_999)?),
         _ => {
-            let ident = match given(ident) {
-                Some(ident) => vm.to_text(&ident)?,
-                None => Str::new("2b"),
-            };
-            let ident = ident.trim_matches('$');
+            let ident = ident.unwrap_or("2b").trim_matches('$');
             if !matches!(ident, "2" | "2a" | "2b" | "2y") {
                 return Err(refuse(format!("invalid ident {ident} for bcrypt")));
             }
-            crate::crypt::bcrypt(secret, &salt, within(12, 4, 31)?, ident)
-                .ok_or_else(|| refuse("invalid characters in bcrypt salt".to_owned()))?
+            crate::crypt::bcrypt(secret, salt, within(12, 4, 31)?, ident)
+                .ok_or_else(|| refuse("invalid characters in bcrypt salt"))?
         }
-    };
-    // The hash of a password is no secret by itself, but nothing to show either.
-    Ok(V::Str(Str::from(hashed)))
+    })
 }
 
 /// Ansible's own namespace for UUIDs made from text.
