@@ -283,6 +283,9 @@ fn dump(settings: &Settings, only_changed: bool, format: Dumped) -> Result<(), C
             display::out(&format!("{name}({origin}) = {}", str_of(&value)));
         }
         display::out("\nGALAXY_SERVERS:");
+        if !servers.is_empty() {
+            display::out("");
+        }
         for (server, rows) in servers {
             let mut rows: Vec<_> =
                 rows.iter().filter(|(_, origin, _)| !only_changed || origin != "default").collect();

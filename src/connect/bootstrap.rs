@@ -81,9 +81,10 @@ pub(crate) fn become_command(become_: &Become, command: &str) -> String {
                 flags
             };
             // a login shell reads the words a second time, with `$` as it stands and without ends of lines
-            let command = match flags.split_whitespace().any(|flag| matches!(flag, "-i" | "--login")) {
-                true => read_twice(command),
-                false => command.to_owned(),
+            let command = if flags.split_whitespace().any(|flag| matches!(flag, "-i" | "--login")) {
+                read_twice(command)
+            } else {
+                command.to_owned()
             };
             format!("{exe} {flags} -u {user} sh -c {}", quote(&command))
         }

@@ -236,7 +236,11 @@ impl Ansible {
                 Self::host(outcome),
                 self.dump(&dict! {"msg" => "One or more items failed"}, false)
             );
-            self.line(Tone::Error, &text);
+            if self.manner.failed_to_stderr {
+                display::err(&self.look.paint(Tone::Error, &text));
+            } else {
+                self.line(Tone::Error, &text);
+            }
         }
         if !looped {
             let host = Self::host(outcome);

@@ -1490,10 +1490,13 @@ impl Runner {
                 batch.watch.moved.insert(index);
                 let name = batch.hosts[index].name.clone();
                 self.rests(step.id, &name);
+                let stood = batch.hosts[index].work.as_ref().is_some_and(|work| work.stood);
                 // one that was on its way when the run was stopped: only now is it known that it had begun
-                self.announce(batch, &step, index);
+                if !stood {
+                    self.announce(batch, &step, index);
+                }
                 let once = batch.once.contains(&step.id);
-                if batch.hosts[index].work.as_ref().is_some_and(|work| work.stood) {
+                if stood {
                     self.apply(batch, index, &step, &name, &done, once)?;
                     self.stands = true;
                     self.went(batch, index, &step, &name, *done);

@@ -206,10 +206,8 @@ fn keep(path: &Path, word: &str, replace: bool) -> Result<()> {
         .open(&new)
         .and_then(|mut file| writeln!(file, "{word}").and_then(|()| file.sync_all()));
     // a link is made only where there is nothing yet, and what it names is complete
-    let linked = written.and_then(|()| match replace {
-        true => std::fs::rename(&new, path),
-        false => std::fs::hard_link(&new, path),
-    });
+    let linked = written
+        .and_then(|()| if replace { std::fs::rename(&new, path) } else { std::fs::hard_link(&new, path) });
     drop(std::fs::remove_file(&new));
     match linked {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(path, &e)),

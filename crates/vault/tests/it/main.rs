@@ -107,8 +107,11 @@ fn broken_vaults_say_what_is_wrong() {
         ("$ANSIBLE_VAULT".into(), "the vault is damaged: the header names no format"),
         ("$ANSIBLE_VAULT;1.1".into(), "the vault is damaged: the header names no cipher"),
         ("$ANSIBLE_VAULT;1.1;AES256".into(), "the vault is damaged: nothing follows the header"),
-        ("$ANSIBLE_VAULT;1.1;AES256\nxyz\n".into(), "the vault is damaged: the body is not hexadecimal"),
-        ("$ANSIBLE_VAULT;1.1;AES256\n616\n".into(), "the vault is damaged: the body is not hexadecimal"),
+        (
+            "$ANSIBLE_VAULT;1.1;AES256\nxyzz\n".into(),
+            "Vault format unhexlify error: Non-hexadecimal digit found",
+        ),
+        ("$ANSIBLE_VAULT;1.1;AES256\n616\n".into(), "Vault format unhexlify error: Odd-length string"),
         (
             "$ANSIBLE_VAULT;1.1;AES256\n6161\n".into(),
             "the vault is damaged: it does not hold salt, HMAC and ciphertext",
