@@ -9,14 +9,17 @@
 mod bootstrap;
 mod link;
 mod local;
+mod native;
 mod process;
 mod ssh;
+mod ssh_config;
 
 pub use link::{Blob, BlobSource, Link, RunError, Stream, Tunnel};
 
 use quorate_value::Str;
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore};
@@ -177,9 +180,55 @@ type Slot<T> = Arc<OnceCell<Result<T, ConnectError>>>;
 /// If no connection gets further for so long, all wait for the network rather than for the controller.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// From so many hosts on, starting `ssh` for each of them is what takes long, and fills memory: then those that are plainly
+/// configured are connected to in this process.
+const MANY: usize = 200;
+
+/// Who speaks SSH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transport {
+    /// OpenSSH, or this process where there are [`MANY`] hosts.
+    Auto,
+    /// OpenSSH.
+    OpenSsh,
+    /// This process, wherever `ssh_config` says nothing that only OpenSSH could honour.
+    Native,
+}
+
+impl Transport {
+    /// As `QUORATE_SSH` says: `auto`, `openssh`, `native`.
+    fn chosen() -> Self {
+        match crate::environment("QUORATE_SSH").as_deref() {
+            Some("openssh") => Transport::OpenSsh,
+            Some("native") => Transport::Native,
+            _ => Transport::Auto,
+        }
+    }
+}
+
+/// An SSH connection.
+#[derive(Clone)]
+enum Session {
+    OpenSsh(Arc<openssh::Session>),
+    Native(Arc<native::Session>),
+}
+
+impl Session {
+    async fn channel(self, command: &str) -> Result<process::Channel, ConnectError> {
+        match self {
+            Session::OpenSsh(session) => ssh::channel(session, command).await,
+            Session::Native(session) => native::channel(session, command).await,
+        }
+    }
+}
+
 /// All connections of a run.
 pub struct Pool {
-    sessions: Mutex<HashMap<Target, Slot<Arc<openssh::Session>>>>,
+    sessions: Mutex<HashMap<Target, Slot<Session>>>,
+    transport: Transport,
+    native: native::Native,
+    /// How many hosts the largest batch so far had.
+    expected: AtomicUsize,
     links: Mutex<HashMap<(Target, Option<Become>), Slot<Arc<Link>>>>,
     /// Handshakes cost the controller's CPU: so many at once, as long as they do not wait for the network.
     handshakes: Semaphore,
@@ -197,6 +246,9 @@ impl Pool {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Pool {
             sessions: Mutex::default(),
+            transport: Transport::chosen(),
+            native: native::Native::default(),
+            expected: AtomicUsize::new(0),
             links: Mutex::default(),
             handshakes: Semaphore::new(cores * 8),
             cores,
@@ -210,13 +262,32 @@ impl Pool {
         map.lock().expect("no panic while connecting").entry(key).or_default().clone()
     }
 
-    async fn session(&self, target: &Target) -> Result<Arc<openssh::Session>, ConnectError> {
+    /// Says how many hosts are about to be worked on at a time.
+    pub fn expect(&self, hosts: usize) {
+        self.expected.fetch_max(hosts, Ordering::Relaxed);
+    }
+
+    async fn session(&self, target: &Target) -> Result<Session, ConnectError> {
         let slot = Self::slot(&self.sessions, target.clone());
-        slot.get_or_init(|| async {
-            self.in_turn(ssh::open(target, &self.control_dir, self.persist)).await.map(Arc::new)
-        })
-        .await
-        .clone()
+        slot.get_or_init(|| self.in_turn(self.connect(target))).await.clone()
+    }
+
+    async fn connect(&self, target: &Target) -> Result<Session, ConnectError> {
+        let in_process = match self.transport {
+            Transport::OpenSsh => false,
+            Transport::Native => true,
+            // what is open already is cheaper than anything
+            Transport::Auto => {
+                self.expected.load(Ordering::Relaxed) >= MANY
+                    && !ssh::socket_of(target, &self.control_dir).exists()
+            }
+        };
+        if in_process && let Some(session) = self.native.open(target).await? {
+            return Ok(Session::Native(Arc::new(session)));
+        }
+        ssh::open(target, &self.control_dir, self.persist)
+            .await
+            .map(|session| Session::OpenSsh(Arc::new(session)))
     }
 
     /// Connects when it is its turn. Where nobody has come further for a while, those whose turn it is wait for their hosts
@@ -322,7 +393,7 @@ impl Pool {
             (Kind::Ssh, _) => {
                 let session = self.session(target).await?;
                 self.in_turn(async {
-                    let channel = ssh::channel(session, &bootstrap::command(becoming)).await?;
+                    let channel = session.channel(&bootstrap::command(becoming)).await?;
                     bootstrap::run(channel, becoming, target).await
                 })
                 .await?
@@ -349,7 +420,7 @@ impl Pool {
             None => command.to_owned(),
         };
         let channel = match &target.kind {
-            Kind::Ssh => ssh::channel(self.session(target).await?, &line).await?,
+            Kind::Ssh => self.session(target).await?.channel(&line).await?,
             Kind::Local => process::spawn(&["sh".into(), "-c".into(), line])?,
             Kind::Container(program) => process::spawn(&[
                 program.clone(),

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn socket_of(target: &Target, dir: &Path) -> PathBuf {
+pub(super) fn socket_of(target: &Target, dir: &Path) -> PathBuf {
     use sha2::Digest as _;
     // the same address in another network namespace (a lab) is another host
     let network = std::fs::read_link("/proc/self/ns/net").unwrap_or_default().display().to_string();
@@ -222,7 +222,7 @@ impl Drop for PasswordPipe {
 }
 
 /// What ssh said, as a stage and a next step.
-fn explain(said: &str, target: &Target) -> ConnectError {
+pub(super) fn explain(said: &str, target: &Target) -> ConnectError {
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lower = said.to_lowercase();
     let important = lines

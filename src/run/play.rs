@@ -391,6 +391,7 @@ impl Runner {
             *lock.write().unwrap_or_else(std::sync::PoisonError::into_inner) = value;
         };
         set(&vars.batch, list);
+        self.run.pool.expect(names.len());
         self.read_vars_files(play, vars, names)?;
         let mut batch = self.prepare(play, vars, names)?;
         let (sender, mut receiver) = mpsc::unbounded_channel();
