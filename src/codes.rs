@@ -76,6 +76,8 @@ pub const CODES: &[Code] = &[
     ("E0301", "-e got neither name=value nor @file.", "A file needs an @ in front."),
     ("E0302", "A pattern means no host.", "Check its spelling; `quorate inventory --graph` shows what there is."),
     ("E0303", "An inventory, or a file of variables beside it, cannot be understood.", "Mend what stands at the place that is named."),
+    ("E0304", "Two members of an etcd cluster have the same number (`etcd_seq`).", "Give each its own, one that no member of the cluster has had before."),
+    ("E0305", "Two groups claim a host for different etcd clusters.", "Take the host out of one of the groups."),
     ("E0310", "-t or --skip-tags names a tag that no task has.", "Check its spelling; --list-tags lists those there are."),
     ("E0311", "-e sets a variable that nothing in the playbook, its roles, templates and inventory reads.", "Check its spelling, or leave it out."),
     ("E0312", "--start-at-task names a task that is not there.", "Check its spelling; --list-tasks lists those there are."),

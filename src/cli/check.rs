@@ -6,6 +6,7 @@
 //! alarm is a defect.
 
 pub(crate) mod files;
+mod members;
 pub(crate) mod tasks;
 
 use super::closed;
@@ -124,7 +125,8 @@ pub(crate) fn all(paths: &[PathBuf], shape: &Shape) -> Result<Findings, Cannot> 
         found.inventories += 1;
         seen_inventories.insert(path.clone());
         let alone = Shape { inventory: vec![path.display().to_string()], ..shape.clone() };
-        common::ground_noting(&alone, None, false, (&[], &[]), Some(&mut found.diags))?;
+        let ground = common::ground_noting(&alone, None, false, (&[], &[]), Some(&mut found.diags))?;
+        members::check(&ground, &mut found.diags);
     }
     found.inventories += given.len();
 
@@ -147,6 +149,7 @@ pub(crate) fn all(paths: &[PathBuf], shape: &Shape) -> Result<Findings, Cannot> 
             Some(&mut noted),
         )?;
         found.diags.extend(noted);
+        members::check(&ground, &mut found.diags);
         let mut read = Vec::new();
         let mut sound = true;
         for path in books {

@@ -945,6 +945,21 @@ impl Recording {
         self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// Whether a report is to be written: what it shows beside the run costs something.
+    pub fn reports(&self) -> bool {
+        self.report.is_some()
+    }
+
+    /// What the report is to show beside the run.
+    pub fn beside(
+        &self,
+        earlier: Option<crate::report::record::Earlier>,
+        origins: Vec<crate::report::record::Origin>,
+    ) {
+        let mut record = self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        (record.earlier, record.origins) = (earlier, origins);
+    }
+
     /// Writes the report.
     pub fn finish(&self, command: &str) -> Result<(), Cannot> {
         let record = self.record();

@@ -6,6 +6,7 @@
 use super::common::{self, Cannot, Ground, Shape};
 use crate::plan::{Node, PlayGraph, Point, TagFilter, Why};
 use crate::playbook::Play;
+use crate::report::record::Origin;
 use crate::run::Runner;
 use crate::vars::{PlayVars, TaskScope, collect_roles, render};
 use clap::Parser;
@@ -13,6 +14,10 @@ use quorate_value::{Dict, JsonStyle, Span, Value, str_of};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+
+/// A report says of so many hosts where their variables came from, and of so many variables.
+const MOST_HOSTS: usize = 60;
+const MOST_ORIGINS: usize = 250;
 
 /// Explain a variable, a task or a host: every definition, its file and line, and which one counts.
 #[derive(Debug, Parser)]
@@ -100,8 +105,11 @@ struct Line {
     value: Value,
 }
 
-/// Layers of a play: level, name, variables, the file they stand in (where it is known).
-fn of_play(play: &Play) -> Vec<(u8, String, Arc<Dict>, Option<std::path::PathBuf>)> {
+/// Level, name, variables, and the file they stand in (where it is known).
+type Layer = (u8, String, Arc<Dict>, Option<std::path::PathBuf>);
+
+/// Layers of a play.
+fn of_play(play: &Play) -> Vec<Layer> {
     let mut roles = Vec::new();
     for entries in [&play.pre_tasks, &play.roles, &play.tasks, &play.post_tasks] {
         collect_roles(entries, &mut roles);
@@ -184,48 +192,105 @@ fn hosts_asked(ground: &Ground, runner: &Runner, plays: &[Play]) -> Result<Vec<A
     Ok(hosts)
 }
 
+/// Every definition of a variable for a host, weakest first.
+fn definitions(ground: &Ground, layers: &[Layer], host: &str, name: &str) -> Result<Vec<Line>, Cannot> {
+    let mut lines: Vec<Line> = Vec::new();
+    {
+        let inventory = ground.shared.inventory();
+        let id = inventory.host_id(host);
+        let found = id.map(|id| inventory.explain(id, name)).transpose();
+        for definition in found.map_err(|e| Cannot::start(e.to_string()))?.unwrap_or_default() {
+            let place = match &definition.path {
+                _ if definition.span.is_known() => relative(&definition.span.to_string()),
+                Some(path) => relative(&path.display().to_string()),
+                None => String::new(),
+            };
+            let what = format!("{} of {}", definition.level, definition.owner);
+            lines.push(Line { level: definition.level.number(), what, place, value: definition.value });
+        }
+    }
+    for (level, what, vars, file) in layers {
+        if let Some(value) = vars.get(name) {
+            let place = place(name, value, file.as_deref());
+            lines.push(Line { level: *level, what: what.clone(), place, value: value.clone() });
+        }
+    }
+    if let Some(value) = ground.shared.extra.get(name) {
+        lines.push(Line {
+            level: 22,
+            what: "command line (-e)".into(),
+            place: String::new(),
+            value: value.clone(),
+        });
+    }
+    lines.sort_by_key(|line| line.level);
+    Ok(lines)
+}
+
+/// Where the variables of a run came from, for its report: those that inventory, plays and command line set. Defaults
+/// of roles are only there where something stands over them.
+pub(super) fn origins(ground: &Ground, books: &[crate::run::Playbook], runner: &Runner) -> Vec<Origin> {
+    let layers: Vec<Layer> = books.iter().flat_map(|book| &book.plays).flat_map(of_play).collect();
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut add = |key: &quorate_value::Key| names.extend(key.as_str().map(str::to_owned));
+    for (key, _) in ground.shared.inventory().all_definitions().unwrap_or_default() {
+        add(&key);
+    }
+    layers.iter().filter(|(level, ..)| *level > 2).flat_map(|(_, _, vars, _)| vars.keys()).for_each(&mut add);
+    ground.shared.extra.keys().for_each(&mut add);
+    let hosts: Vec<Arc<str>> = runner.recap.hosts.keys().cloned().collect();
+    let looked_at = &hosts[..hosts.len().min(MOST_HOSTS)];
+    let mut found: indexmap::IndexMap<(String, String, String, String, usize), Vec<Arc<str>>> =
+        indexmap::IndexMap::new();
+    for name in names {
+        for host in looked_at {
+            let Some(mut lines) = definitions(ground, &layers, host, &name).ok() else { continue };
+            let Some(winner) = lines.pop() else { continue };
+            let value = match winner.level {
+                22 => "(given on the command line)".to_owned(),
+                _ if may_be_secret(&name) => "(not shown)".to_owned(),
+                _ => shown(&winner.value),
+            };
+            found
+                .entry((name.clone(), value, winner.what, winner.place, lines.len()))
+                .or_default()
+                .push(host.clone());
+        }
+        if found.len() > MOST_ORIGINS {
+            break;
+        }
+    }
+    let origin = |((name, value, by, place, over), at): (_, Vec<Arc<str>>)| Origin {
+        name,
+        value,
+        by,
+        place,
+        over,
+        hosts: if at.len() == looked_at.len() { Vec::new() } else { at },
+    };
+    found.into_iter().map(origin).take(MOST_ORIGINS).collect()
+}
+
+/// Whether a variable is called as secrets are. What is vaulted needs no such guess.
+fn may_be_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["pass", "secret", "token", "private", "credential", "apikey", "api_key"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
 /// Every definition of a variable, and which one counts.
 pub(super) fn variable(ground: &Ground, plays: &[Play], name: &str) -> Result<Option<String>, Cannot> {
     let runner =
         Runner::new(common::start_silent(ground), TagFilter::new(&[], &[]), ground.limit.clone(), None);
     // hosts whose answer is the same share a paragraph
     let mut answers: indexmap::IndexMap<String, Vec<Arc<str>>> = indexmap::IndexMap::new();
+    let layers: Vec<Layer> = plays.iter().flat_map(of_play).collect();
     for host in hosts_asked(ground, &runner, plays)? {
-        let mut lines: Vec<Line> = Vec::new();
-        {
-            let inventory = ground.shared.inventory();
-            let id = inventory.host_id(&host);
-            let found = id.map(|id| inventory.explain(id, name)).transpose();
-            for definition in found.map_err(|e| Cannot::start(e.to_string()))?.unwrap_or_default() {
-                let place = match &definition.path {
-                    _ if definition.span.is_known() => relative(&definition.span.to_string()),
-                    Some(path) => relative(&path.display().to_string()),
-                    None => String::new(),
-                };
-                let what = format!("{} of {}", definition.level, definition.owner);
-                lines.push(Line { level: definition.level.number(), what, place, value: definition.value });
-            }
-        }
-        for play in plays {
-            for (level, what, vars, file) in of_play(play) {
-                if let Some(value) = vars.get(name) {
-                    let place = place(name, value, file.as_deref());
-                    lines.push(Line { level, what, place, value: value.clone() });
-                }
-            }
-        }
-        if let Some(value) = ground.shared.extra.get(name) {
-            lines.push(Line {
-                level: 22,
-                what: "command line (-e)".into(),
-                place: String::new(),
-                value: value.clone(),
-            });
-        }
+        let lines = definitions(ground, &layers, &host, name)?;
         if lines.is_empty() {
             continue;
         }
-        lines.sort_by_key(|line| line.level);
         let play = plays.first().map(|play| Arc::new(PlayVars::new(play))).unwrap_or_default();
         let scope = TaskScope::new(&ground.shared, &play, &host, None);
         let last = lines.len() - 1;

@@ -75,7 +75,7 @@ fn graph(args: &Args) -> Result<(), Cannot> {
     let [Playbook { plays, .. }] = books;
     let filter = TagFilter::new(&args.tags, &args.skip_tags);
     let runner = Runner::new(common::start(&ground), filter, ground.limit.clone(), None);
-    let past = crate::journal::last_of(&path);
+    let past = crate::journal::last_of(&path, None);
     let mut pictures = Vec::new();
     for play in &plays {
         let vars = Arc::new(PlayVars::new(play));

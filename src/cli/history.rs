@@ -265,11 +265,24 @@ fn difference(a: &Past, b: &Past) -> String {
         end(b),
         asked(b)
     );
+    let mut lines = differences(a, b, ("only in a", "only in b"));
+    if lines.is_empty() {
+        lines.push("the same tasks ended the same way on the same hosts".into());
+    }
+    out.push('\n');
+    for line in lines {
+        out.push_str(&format!("  {line}\n"));
+    }
+    out
+}
+
+/// What a run did differently from another, a line each; `only` names tasks of the first, and of the second.
+fn differences(a: &Past, b: &Past, only: (&str, &str)) -> Vec<String> {
     let (left, right) = (by_title(a), by_title(b));
     let mut lines = Vec::new();
     for ((play, title, turn), entries) in &left {
         let Some(others) = right.get(&(*play, title.clone(), *turn)) else {
-            lines.push(format!("- {title}: only in a ({})", counted(entries)));
+            lines.push(format!("- {title}: {} ({})", only.0, counted(entries)));
             continue;
         };
         // hosts that went the same way from a to b share a line
@@ -291,7 +304,7 @@ fn difference(a: &Past, b: &Past) -> String {
     }
     for ((play, title, turn), entries) in &right {
         if !left.contains_key(&(*play, title.clone(), *turn)) {
-            lines.push(format!("+ {title}: only in b ({})", counted(entries)));
+            lines.push(format!("+ {title}: {} ({})", only.1, counted(entries)));
         }
     }
     for (path, digest) in &b.inputs {
@@ -299,12 +312,19 @@ fn difference(a: &Past, b: &Past) -> String {
             lines.push(format!("~ {path} was another then"));
         }
     }
-    if lines.is_empty() {
-        lines.push("the same tasks ended the same way on the same hosts".into());
-    }
-    out.push('\n');
-    for line in lines {
-        out.push_str(&format!("  {line}\n"));
-    }
-    out
+    lines
+}
+
+/// The run of the same playbook before the one that is going on, beside it; nothing where there is none.
+pub(super) fn before(run: &str, playbook: &std::path::Path) -> Option<crate::report::record::Earlier> {
+    let then = journal::last_of(playbook, Some(run))?;
+    let now = journal::so_far(run)?;
+    let lines = differences(&then, &now, ("only then", "only now"));
+    Some(crate::report::record::Earlier {
+        lines,
+        at: then.at,
+        took: then.took,
+        command: asked(&then),
+        id: then.id,
+    })
 }

@@ -248,6 +248,11 @@ fn play(
         }
         run.pool.close().await;
         if let Some(recording) = &recording {
+            if recording.reports() {
+                let journal = run.journal.get().map(|journal| &*journal.id);
+                let earlier = journal.and_then(|id| super::history::before(id, &first));
+                recording.beside(earlier, super::explain::origins(&ground, &books, &runner));
+            }
             recording.finish(&command_line(args))?;
         }
         let refused = run.guard.refused();

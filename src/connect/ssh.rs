@@ -257,8 +257,27 @@ pub(super) fn explain(said: &str, target: &Target) -> ConnectError {
             target.port.map_or(target.address.clone(), |port| format!("'[{}]:{port}'", target.address))
         )),
         Stage::Auth => error.help(format!("see which keys are tried: {show}")),
-        _ => error.help(format!("see it by hand: {show}")),
+        _ => match lab_of(&target.address) {
+            // who forgets `lab exec` is told so
+            Some(lab) => error.help(format!(
+                "the lab `{lab}` has a host with this address, in a network of its own: quorate lab exec -n {lab} -- quorate …"
+            )),
+            None => error.help(format!("see it by hand: {show}")),
+        },
     }
+}
+
+/// A lab of this machine that has the address, and that we are not in.
+fn lab_of(address: &str) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let here = std::fs::metadata("/proc/self/ns/net").ok()?.ino();
+    std::fs::read_dir("/run/quorate-lab").ok()?.flatten().find_map(|entry| {
+        let lab = entry.file_name().into_string().ok()?;
+        let there = std::fs::metadata(format!("/run/netns/quorate-{lab}")).ok()?.ino();
+        let hosts = std::fs::read_to_string(entry.path().join("hosts")).ok()?;
+        let has = hosts.lines().any(|line| line.split_whitespace().any(|word| word == address));
+        (has && here != there).then_some(lab)
+    })
 }
 
 /// A command over the session, with its streams.

@@ -32,6 +32,8 @@ use store::{Name, Store};
 const LONGEST_CHAIN: usize = 100;
 /// So many of the newest runs are looked at for one of a playbook.
 const LOOKED_AT: usize = 50;
+/// So many bytes of a journal say what its run was asked for.
+const HEAD: u64 = 16 * 1024;
 /// A result larger than this is not kept: its task runs again.
 const LARGEST: usize = 1 << 20;
 /// A host that does not say what it has kept within this time has kept nothing.
@@ -619,18 +621,38 @@ pub fn runs() -> std::io::Result<Vec<Past>> {
     Ok(out)
 }
 
-/// The newest run of a playbook that came to its end.
-pub fn last_of(playbook: &std::path::Path) -> Option<Past> {
+/// The newest run of a playbook that came to its end, `but` for one. Of other playbooks' runs only the beginning is read.
+pub fn last_of(playbook: &std::path::Path, but: Option<&str>) -> Option<Past> {
+    last_in(&Store::open(&Store::usual(), false).ok()?, playbook, but)
+}
+
+fn last_in(store: &Store, playbook: &std::path::Path, but: Option<&str>) -> Option<Past> {
     let full = |path: PathBuf| path.canonicalize().unwrap_or(path);
     let wanted = full(playbook.to_path_buf());
-    let store = Store::open(&Store::usual(), false).ok()?;
-    store.list().ok()?.iter().rev().take(LOOKED_AT).find_map(|name| {
+    let is_of = |past: &Past| {
+        let dir = PathBuf::from(&past.asked.dir);
+        past.asked.playbooks.iter().any(|playbook| full(dir.join(playbook)) == wanted)
+    };
+    let names = store.list().ok()?;
+    names.iter().rev().filter(|name| but != Some(name.id.as_str())).take(LOOKED_AT).find_map(|name| {
+        let (head, going) = store.read_up_to(name, HEAD).ok()?;
+        // what was asked for is the first record; one that is longer than that is read whole
+        let begun = Past::read(name, &head, going);
+        if going || begun.is_some_and(|begun| !is_of(&begun)) {
+            return None;
+        }
         let (bytes, going) = store.read(name).ok()?;
         let past = Past::read(name, &bytes, going)?;
-        let dir = PathBuf::from(&past.asked.dir);
-        let this = past.asked.playbooks.iter().any(|playbook| full(dir.join(playbook)) == wanted);
-        (this && past.end == End::Status(0)).then_some(past)
+        (is_of(&past) && past.end == End::Status(0)).then_some(past)
     })
+}
+
+/// A run that is going on, as far as it is recorded.
+pub fn so_far(id: &str) -> Option<Past> {
+    let store = Store::open(&Store::usual(), false).ok()?;
+    let name = store.list().ok()?.into_iter().rev().find(|name| name.id == id)?;
+    let (bytes, going) = store.read(&name).ok()?;
+    Past::read(&name, &bytes, going)
 }
 
 /// The run that people call so: its name, the beginning of it, or `last`.
@@ -892,5 +914,43 @@ mod tests {
         assert!(resume.result(&key("p.yml:4")).is_none());
         assert!(resume.result(&Key { nth: 1, ..key("p.yml:3") }).is_none());
         assert_eq!(resume.used(), 1);
+    }
+
+    #[test]
+    fn the_last_run_of_a_playbook_is_found_by_the_beginning_of_its_journal() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("runs"), true).unwrap();
+        let dir = home.path().display().to_string();
+        let write = |at: u64, playbook: &str, status: Option<u8>, padding: usize| {
+            let (id, mut file) = store.create(at).unwrap();
+            let mut put = |record: &Record| {
+                file.write_all(&frames::framed(&postcard::to_allocvec(record).unwrap())).unwrap();
+            };
+            let asked = Asked {
+                dir: dir.clone(),
+                playbooks: vec![playbook.into()],
+                tags: vec!["x".repeat(padding)],
+                ..Asked::default()
+            };
+            put(&Record::Begun { at, user: String::new(), pid: 1, asked });
+            for _ in 0..20 {
+                put(&Record::Refused("y".repeat(HEAD as usize / 4)));
+            }
+            if let Some(status) = status {
+                put(&Record::Ended { status, interrupted: false, took: 9, counts: Vec::new() });
+            }
+            id
+        };
+        let book = home.path().join("etcd.yml");
+        let first = write(1, "etcd.yml", Some(0), 0);
+        let second = write(2, "./etcd.yml", Some(0), 2 * HEAD as usize);
+        write(3, "etcd.yml", Some(2), 0);
+        write(4, "etcd.yml", None, 0);
+        write(5, "other.yml", Some(0), 0);
+        std::fs::write(&book, "").unwrap();
+        let found = |but: Option<&str>| last_in(&store, &book, but).map(|past| past.id);
+        assert_eq!(found(None), Some(second.clone()), "though its first record is long");
+        assert_eq!(found(Some(&second)), Some(first));
+        assert_eq!(last_in(&store, &home.path().join("none.yml"), None).map(|past| past.id), None);
     }
 }

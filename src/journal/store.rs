@@ -121,6 +121,11 @@ impl Store {
 
     /// The bytes of a journal, and whether its run is still going on.
     pub(super) fn read(&self, name: &Name) -> io::Result<(Vec<u8>, bool)> {
+        self.read_up_to(name, u64::MAX)
+    }
+
+    /// The same of its beginning.
+    pub(super) fn read_up_to(&self, name: &Name, most: u64) -> io::Result<(Vec<u8>, bool)> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = rustix::fs::openat(&self.dir, name.file(), flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&file)?;
@@ -130,7 +135,7 @@ impl Store {
         }
         let going = rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err();
         let mut bytes = Vec::new();
-        File::from(file).read_to_end(&mut bytes)?;
+        File::from(file).take(most).read_to_end(&mut bytes)?;
         Ok((bytes, going))
     }
 

@@ -3,6 +3,9 @@
 //! In: a [`RunRecord`]. Out: text. Its size grows with what is worth looking at (changes and failures one by one), not
 //! with hosts times tasks: cells that say nothing are counted.
 
+mod beside;
+mod members;
+
 use super::Status;
 use super::record::{Cell, RunRecord, TaskRecord, word};
 use crate::plan::critical::{self, Piece};
@@ -87,11 +90,14 @@ pub fn page(run: &RunRecord, command: &str) -> String {
         );
     }
     failures(&mut out, run);
+    members::section(&mut out, run);
     probes(&mut out, run);
     recap(&mut out, run);
     chart(&mut out, run);
     waited_for(&mut out, run);
+    beside::earlier(&mut out, run);
     tasks(&mut out, run);
+    beside::origins(&mut out, run);
     if !run.warnings.is_empty() {
         out.push_str("<section><h2>Warnings</h2><ul>");
         for text in &run.warnings {
@@ -508,6 +514,62 @@ mod tests {
             "{}",
             &page[page.find("What the run waited").unwrap()..][..800]
         );
+    }
+
+    #[test]
+    fn members_are_told_as_they_were_seen() {
+        use super::super::record::{Earlier, Origin, Sighting, Standing};
+        let mut run = run(3, 1);
+        let host: Arc<str> = Arc::from("host0001");
+        let cell = run.plays[0].tasks[0].1.hosts.get_mut(&host).unwrap();
+        (cell.from, cell.to) = (900, 1800);
+        let seen = |at: u64, third: Standing, healthy: usize| Sighting {
+            at,
+            cluster: "<etcd>".into(),
+            members: vec![
+                ("10.10.10.10".into(), Standing::Leader),
+                ("10.10.10.11".into(), Standing::Voter),
+                ("10.10.10.12".into(), third),
+            ],
+            healthy,
+            voters: 3,
+            need: 2,
+        };
+        run.sightings = vec![
+            seen(0, Standing::Voter, 3),
+            seen(500, Standing::Voter, 3),
+            seen(1000, Standing::Away, 2),
+            seen(1500, Standing::Voter, 3),
+        ];
+        run.earlier = Some(Earlier {
+            id: "7f3a".into(),
+            at: 0,
+            took: 12_500,
+            command: "etcd.yml".into(),
+            lines: vec!["~ Task 0: ok → changed on host0001".into()],
+        });
+        run.origins = vec![Origin {
+            name: "etcd_cluster".into(),
+            value: "\"<b>\"".into(),
+            by: "inventory group variables of etcd".into(),
+            place: "inv.yml:7:5".into(),
+            over: 1,
+            hosts: vec![host],
+        }];
+        let page = page(&run, "x");
+        let text = page.split("Members over time").nth(1).unwrap();
+        assert!(text.contains("At the lowest, 2 of 3 voters served (2 needed): 0 to spare."), "{text}");
+        // what stays as it was is one row
+        assert_eq!(text.split("</table>").next().unwrap().matches("<tr><th scope=\"row\">").count(), 3);
+        assert!(text.contains("<td>10.10.10.10 leader · 10.10.10.11 voter · 10.10.10.12 away</td><td>0 to spare</td><td>Task 0 on host0001</td>"), "{text}");
+        assert!(text.contains("<rect class=\"away\" x=\"622.2\""), "{text}");
+        assert!(page.contains("took 12.5 s; this one was 10.0 s faster.</p>\n<ul><li>~ Task 0: ok → changed on host0001</li></ul>"));
+        assert!(page.contains("<td>inventory group variables of etcd, over a weaker one</td><td>inv.yml:7:5</td><td>host0001</td>"));
+        assert!(!page.contains("<etcd>") && !page.contains("<b>\""));
+        run.sightings.push(seen(2000, Standing::Away, 1));
+        let page = super::page(&run, "x");
+        assert!(page.contains("At the lowest, 1 of 3 voters served (2 needed): the cluster had no quorum."));
+        assert!(page.contains("<tr class=\"failed\"><th scope=\"row\">2.0 s</th>"));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use super::ansible::origin;
 use super::display::{self, Look, Tone};
+use super::record::{Sighting, Standing};
 use super::{Ansible, Event, Manner, Outcome, Reader, Status, diff};
 use crate::plan::{Step, StepId};
 use indexmap::IndexMap;
@@ -22,6 +23,8 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 const TICK: Duration = Duration::from_millis(120);
 /// So many lines of a failed command's own words.
 const TAIL: usize = 12;
+/// So many things that were changed are named below the recap.
+const CHANGES: usize = 12;
 
 /// What the scheduler works on at this moment, whatever order it is told in.
 #[derive(Default)]
@@ -34,7 +37,7 @@ struct Now {
     work: IndexMap<(StepId, Arc<str>), Work>,
     /// How long those took that have ended and are not told yet.
     took: std::collections::HashMap<(StepId, Arc<str>), Duration>,
-    clusters: IndexMap<String, Cluster>,
+    clusters: IndexMap<String, Sighting>,
     hosts: usize,
 }
 
@@ -42,22 +45,6 @@ struct Work {
     step: Arc<Step>,
     began: Instant,
     waits: Option<&'static str>,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-struct Cluster {
-    members: Vec<(String, Member)>,
-    healthy: usize,
-    voters: usize,
-    need: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Member {
-    Leader,
-    Voter,
-    Learner,
-    Away,
 }
 
 impl Running {
@@ -92,28 +79,8 @@ impl Running {
     }
 
     /// How a cluster was when it was looked at last.
-    pub fn cluster(&self, name: &str, seen: &quorate_etcd::Observation, max_lag: u64) {
-        let state = |member: &quorate_etcd::SeenMember| {
-            if !member.serves(max_lag) {
-                Member::Away
-            } else if seen.leader.is_some() && member.id == seen.leader {
-                Member::Leader
-            } else if member.role == quorate_etcd::Role::Learner {
-                Member::Learner
-            } else {
-                Member::Voter
-            }
-        };
-        let members = seen
-            .members
-            .iter()
-            .filter(|member| member.role != quorate_etcd::Role::Unlisted)
-            .map(|member| (member.label(), state(member)))
-            .collect();
-        let voters = seen.voters().count();
-        let healthy = seen.voters().filter(|voter| voter.serves(max_lag)).count();
-        let cluster = Cluster { members, healthy, voters, need: voters / 2 + 1 };
-        self.now().clusters.insert(name.to_owned(), cluster);
+    pub fn cluster(&self, seen: Sighting) {
+        self.now().clusters.insert(seen.cluster.clone(), seen);
     }
 }
 
@@ -193,6 +160,8 @@ struct View {
     warnings: Vec<String>,
     told: HashSet<String>,
     slowest: Option<(String, Duration)>,
+    /// What was changed, by what it is called, with the hosts.
+    changes: IndexMap<String, Vec<Arc<str>>>,
 }
 
 impl View {
@@ -207,6 +176,7 @@ impl View {
             warnings: Vec::new(),
             told: HashSet::new(),
             slowest: None,
+            changes: IndexMap::new(),
         }
     }
 
@@ -243,7 +213,10 @@ impl View {
                 }
             }
             Event::HostStarted { .. } | Event::Notified { .. } | Event::Verbose(..) => {}
-            Event::Item { label, outcome, .. } => self.note(Some(label.as_str()), outcome),
+            Event::Item { step, label, outcome } => {
+                self.note(Some(label.as_str()), outcome);
+                self.changed(step, outcome, Some(label.as_str()));
+            }
             Event::Retry { left, .. } => {
                 if let Some(open) = &mut self.open {
                     open.retry = Some(*left);
@@ -303,6 +276,7 @@ impl View {
         // the items of a loop have spoken for themselves
         if !looped {
             self.note(None, outcome);
+            self.changed(step, outcome, None);
         }
         let Some(open) = &mut self.open else { return };
         if step.module() == "debug"
@@ -324,6 +298,59 @@ impl View {
         if open.slowest.as_ref().is_none_or(|(_, longest)| *longest < took) {
             open.slowest = Some((outcome.host.clone(), took));
         }
+    }
+
+    /// Notes what a result has changed: a file, a unit, packages; where nothing says what, the task.
+    fn changed(&mut self, step: &Arc<Step>, outcome: &Outcome, item: Option<&str>) {
+        if outcome.status != Status::Changed {
+            return;
+        }
+        let text = |name: &str| {
+            outcome
+                .result
+                .get(name)
+                .and_then(Value::as_str)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        let what = match step.module() {
+            "service" | "systemd" | "systemd_service" => text("name").map(|name| format!("unit {name}")),
+            "user" | "group" => text("name").map(|name| format!("{} {name}", step.module())),
+            _ => text("dest").or_else(|| text("path")).filter(|path| path.starts_with('/')),
+        };
+        let what = what.unwrap_or_else(|| match item {
+            Some(item) => format!("{} ({item})", step.title()),
+            None => step.title(),
+        });
+        let hosts = self.changes.entry(what).or_default();
+        if !hosts.contains(&outcome.host) {
+            hosts.push(outcome.host.clone());
+        }
+    }
+
+    /// What was changed, and where: some lines, in the order of the run.
+    fn changes(&self, columns: usize) -> Vec<String> {
+        let most = if self.changes.len() > CHANGES { CHANGES - 1 } else { CHANGES };
+        let wide = columns.saturating_sub(34).clamp(20, 56);
+        let shown = || self.changes.iter().take(most);
+        let width = shown().map(|(what, _)| what.width().min(wide)).max().unwrap_or(0);
+        let mut out: Vec<String> = shown()
+            .map(|(what, hosts)| {
+                let what = cut(what, wide, self.signs.dots);
+                let pad = " ".repeat(width.saturating_sub(what.width()));
+                let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+                let room = columns.saturating_sub(width + 4);
+                cut(
+                    &format!("  {what}{pad}  {}", names(&hosts, room, self.signs.dots)),
+                    columns,
+                    self.signs.dots,
+                )
+            })
+            .collect();
+        if self.changes.len() > most {
+            out.push(format!("  and {} more", self.changes.len() - most));
+        }
+        out
     }
 
     /// The task at hand is over: its line.
@@ -458,7 +485,7 @@ impl View {
         self.row(spin, &role, &title, &tail, columns, widest)
     }
 
-    fn cluster(&self, name: &str, cluster: &Cluster, columns: usize) -> String {
+    fn cluster(&self, name: &str, cluster: &Sighting, columns: usize) -> String {
         let mut parts = Vec::new();
         let mut before = "";
         for (host, member) in &cluster.members {
@@ -473,10 +500,10 @@ impl View {
             };
             before = host;
             let (sign, word) = match member {
-                Member::Leader => (self.signs.up, "leader"),
-                Member::Voter => (self.signs.up, "voter"),
-                Member::Learner => (self.signs.up, "learner"),
-                Member::Away => (self.signs.away, "away"),
+                Standing::Leader => (self.signs.up, "leader"),
+                Standing::Voter => (self.signs.up, "voter"),
+                Standing::Learner => (self.signs.up, "learner"),
+                Standing::Away => (self.signs.away, "away"),
             };
             parts.push(format!("{sign} {short} {word}"));
         }
@@ -490,7 +517,7 @@ impl View {
         if line.width() <= columns {
             return line;
         }
-        let up = cluster.members.iter().filter(|(_, member)| *member != Member::Away).count();
+        let up = cluster.members.iter().filter(|(_, member)| *member != Standing::Away).count();
         cut(
             &format!("  cluster {name}   {up} of {} members up   {quorum}", cluster.members.len()),
             columns,
@@ -710,6 +737,10 @@ impl Live {
         let changed: u32 = recap.hosts.values().map(|counts| counts.changed).sum();
         parts.push(format!("{changed} changed"));
         display::out(&parts.join(&dot));
+        let columns = display::size().0.saturating_sub(1);
+        for line in view.changes(columns) {
+            display::out(&view.look.paint(Tone::Changed, &line));
+        }
         for text in &view.warnings {
             display::out(&view.look.paint(Tone::Warning, &format!("! {text}")));
         }

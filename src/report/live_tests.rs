@@ -135,11 +135,13 @@ fn what_runs_is_shown_with_where_and_since_when() {
     running.begin(&write, &hosts[0]);
     running.now().clusters.insert(
         "etcd".into(),
-        Cluster {
+        Sighting {
+            at: 0,
+            cluster: "etcd".into(),
             members: vec![
-                ("10.10.10.10".into(), Member::Leader),
-                ("10.10.10.11".into(), Member::Voter),
-                ("10.10.10.12".into(), Member::Away),
+                ("10.10.10.10".into(), Standing::Leader),
+                ("10.10.10.11".into(), Standing::Voter),
+                ("10.10.10.12".into(), Standing::Away),
             ],
             healthy: 2,
             voters: 3,
@@ -179,4 +181,47 @@ fn the_region_is_erased_at_any_width() {
     narrow.process(region.join("\r\n").as_bytes());
     narrow.process(display::erased(&region, 20).as_bytes());
     assert_eq!(narrow.screen().contents(), "first\nsecond");
+}
+
+#[test]
+fn what_was_changed_is_named_with_its_hosts() {
+    use quorate_value::dict;
+    let step = |module: &str, title: &str| {
+        let task = crate::playbook::Task::plain(
+            title,
+            module,
+            quorate_value::Dict::new(),
+            quorate_value::Span::default(),
+        );
+        crate::plan::program::implicit_step(task, &Arc::default(), Vec::new())
+    };
+    let mut view = view(true);
+    let changed = |host: &str, result: quorate_value::Dict| Outcome {
+        result: Arc::new(result),
+        ..outcome(host, Status::Changed, "")
+    };
+    let conf = step("template", "Render etcd.conf");
+    for host in ["10.10.10.10", "10.10.10.11"] {
+        view.changed(&conf, &changed(host, dict! {"dest" => "/etc/etcd/etcd.conf"}), None);
+    }
+    view.changed(&step("systemd", "Launch"), &changed("10.10.10.10", dict! {"name" => "etcd"}), None);
+    view.changed(&step("shell", "By hand"), &changed("10.10.10.10", dict! {"cmd" => "x"}), Some("one"));
+    view.changed(&conf, &outcome("10.10.10.12", Status::Ok, ""), None);
+    assert_eq!(
+        view.changes(79),
+        [
+            "  /etc/etcd/etcd.conf  10.10.10.10 10.10.10.11",
+            "  unit etcd            10.10.10.10",
+            "  By hand (one)        10.10.10.10",
+        ]
+    );
+    for number in 0..40 {
+        let path = format!("/srv/{}/{number}", "long".repeat(20));
+        for host in 0..50 {
+            view.changed(&conf, &changed(&format!("host{host:03}"), dict! {"path" => path.as_str()}), None);
+        }
+    }
+    let lines = view.changes(79);
+    assert_eq!((lines.len(), lines.last().map(String::as_str)), (CHANGES, Some("  and 32 more")));
+    assert!(lines.iter().all(|line| line.width() <= 79), "{lines:#?}");
 }

@@ -25,11 +25,106 @@ type Ran = (u64, u64, u32);
 pub struct Clock {
     began: Instant,
     spans: Mutex<HashMap<(StepId, Arc<str>), Ran>>,
+    sightings: Mutex<Vec<Sighting>>,
+}
+
+/// What a member of a cluster is at a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It leads.
+    Leader,
+    /// It votes.
+    Voter,
+    /// It has no vote.
+    Learner,
+    /// It does not serve.
+    Away,
+}
+
+/// How a cluster was at a moment.
+#[derive(Debug, Clone)]
+pub struct Sighting {
+    /// Milliseconds since the run began.
+    pub at: u64,
+    /// Its name.
+    pub cluster: String,
+    /// Its members in its order.
+    pub members: Vec<(String, Standing)>,
+    /// Voters that serve.
+    pub healthy: usize,
+    /// Voters.
+    pub voters: usize,
+    /// Voters that are needed.
+    pub need: usize,
+}
+
+impl Sighting {
+    /// What was seen, at no moment yet.
+    pub fn of(cluster: &str, seen: &quorate_etcd::Observation, max_lag: u64) -> Self {
+        let state = |member: &quorate_etcd::SeenMember| {
+            if !member.serves(max_lag) {
+                Standing::Away
+            } else if seen.leader.is_some() && member.id == seen.leader {
+                Standing::Leader
+            } else if member.role == quorate_etcd::Role::Learner {
+                Standing::Learner
+            } else {
+                Standing::Voter
+            }
+        };
+        let members = seen
+            .members
+            .iter()
+            .filter(|member| member.role != quorate_etcd::Role::Unlisted)
+            .map(|member| (member.label(), state(member)))
+            .collect();
+        let voters = seen.voters().count();
+        let healthy = seen.voters().filter(|voter| voter.serves(max_lag)).count();
+        Sighting { at: 0, cluster: cluster.to_owned(), members, healthy, voters, need: voters / 2 + 1 }
+    }
+
+    /// Whether another look saw the same.
+    pub fn same_as(&self, other: &Sighting) -> bool {
+        (&self.cluster, &self.members, self.healthy, self.voters)
+            == (&other.cluster, &other.members, other.healthy, other.voters)
+    }
+}
+
+/// A run of the same playbook before this one, and what was different.
+#[derive(Debug, Clone, Default)]
+pub struct Earlier {
+    /// What people call it.
+    pub id: String,
+    /// When it began, seconds since 1970.
+    pub at: u64,
+    /// How long it took, milliseconds.
+    pub took: u64,
+    /// What it was asked for.
+    pub command: String,
+    /// What was different, a line each.
+    pub lines: Vec<String>,
+}
+
+/// Where a variable came from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name.
+    pub name: String,
+    /// Its value on a line; what may be secret is not shown.
+    pub value: String,
+    /// What set it.
+    pub by: String,
+    /// File and line.
+    pub place: String,
+    /// How many weaker definitions there are.
+    pub over: usize,
+    /// For whom; nobody where it is the same for all.
+    pub hosts: Vec<Arc<str>>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Clock { began: Instant::now(), spans: Mutex::default() }
+        Clock { began: Instant::now(), spans: Mutex::default(), sightings: Mutex::default() }
     }
 }
 
@@ -49,6 +144,17 @@ impl Clock {
         let now = self.now();
         if let Some(span) = self.spans().get_mut(&(step, host.clone())) {
             span.1 = now;
+        }
+    }
+
+    /// A cluster has been looked at.
+    pub fn saw(&self, mut seen: Sighting) {
+        seen.at = self.now();
+        let mut all = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+        // who waits looks often: what stays as it was is one sighting
+        if all.iter().rev().find(|last| last.cluster == seen.cluster).is_none_or(|last| !last.same_as(&seen))
+        {
+            all.push(seen);
         }
     }
 
@@ -122,6 +228,12 @@ pub struct RunRecord {
     pub refusals: Vec<String>,
     /// What clients of clusters could do meanwhile.
     pub probes: Vec<Arc<crate::probe::Probed>>,
+    /// Looks at clusters.
+    pub sightings: Vec<Sighting>,
+    /// A run of the same playbook before.
+    pub earlier: Option<Earlier>,
+    /// Where variables came from.
+    pub origins: Vec<Origin>,
     /// Counts by host.
     pub recap: IndexMap<Arc<str>, Counts>,
     /// Whether the end was told.
@@ -267,6 +379,8 @@ impl Reader for Recorder {
                     record.recap = recap.hosts.clone();
                     record.took = took;
                     record.ended = true;
+                    record.sightings =
+                        self.clock.sightings.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 }
                 let hosts: serde_json::Map<String, serde_json::Value> = recap
                     .hosts

@@ -446,9 +446,7 @@ impl Case<'_> {
         if let Some(before) = &state.seen {
             seen = seen.remembering(before);
         }
-        if let Some(running) = self.call.run.running.get() {
-            running.cluster(self.cluster.name(), &seen, self.cluster.policy.max_lag);
-        }
+        self.call.run.saw(self.cluster.name(), &seen, self.cluster.policy.max_lag);
         state.seen = Some(seen.clone());
         seen
     }

@@ -67,6 +67,20 @@ impl Run {
         (self.events.lock().unwrap_or_else(std::sync::PoisonError::into_inner))(event);
     }
 
+    /// A cluster has been looked at: for whoever watches, and for the report.
+    pub fn saw(&self, cluster: &str, seen: &quorate_etcd::Observation, max_lag: u64) {
+        if self.running.get().is_none() && self.clock.get().is_none() {
+            return;
+        }
+        let seen = crate::report::record::Sighting::of(cluster, seen, max_lag);
+        if let Some(clock) = self.clock.get() {
+            clock.saw(seen.clone());
+        }
+        if let Some(running) = self.running.get() {
+            running.cluster(seen);
+        }
+    }
+
     /// Nothing more is to start; how often that was said before.
     pub fn interrupt(&self) -> u8 {
         let before = self.interrupted.fetch_add(1, Ordering::Relaxed);

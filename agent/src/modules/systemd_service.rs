@@ -106,6 +106,10 @@ pub(super) fn run_unit(
     no_block: bool,
 ) -> Result<Outcome, Failure> {
     let manager = Manager::of(ctx, "system", no_block, false)?;
+    if no_block && matches!(state, Some("started" | "restarted")) && !ctx.check {
+        // a unit that failed too often is not started again, and who does not wait would not hear of it
+        manager.call(&["reset-failed", unit])?;
+    }
     manage(&manager, ctx, unit, Asked { state, enabled, masked: None })
 }
 

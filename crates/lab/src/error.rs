@@ -79,7 +79,13 @@ impl LabError {
             Self::HostChanged { .. } => "Take the lab down first: quorate lab down".into(),
             Self::SubnetFull { .. } => "Use a larger subnet or fewer hosts.".into(),
             Self::BadDirectory { .. } => "Set QUORATE_LAB_DIR to a plain path.".into(),
-            Self::NoSuchLab { .. } => "Boot it first: quorate lab up".into(),
+            Self::NoSuchLab { lab } => match crate::Lab::list().as_slice() {
+                [] => format!("Boot it first: quorate lab up -n {lab}"),
+                labs => format!(
+                    "These are up: {}; another is booted with: quorate lab up -n {lab}",
+                    labs.join(", ")
+                ),
+            },
             Self::NoSuchHost { known, .. } => format!("Name one of: {}.", known.join(", ")),
             Self::HostDown { .. } => "Boot it again: quorate lab up".into(),
             Self::NothingRuns { host, .. } => {

@@ -14,7 +14,7 @@ use quorate_etcd::endpoint::Scheme;
 use quorate_etcd::observe::{ClusterSpec, SpecMember};
 use quorate_etcd::{Endpoint, Policy};
 use quorate_value::{Str, Value, str_of};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The variables that the guard and the modules of ours read by themselves, whether or not a playbook names them.
@@ -181,7 +181,25 @@ pub(crate) fn policy(ground: &Ground, scope: &TaskScope) -> Policy {
     if std::path::Path::new("playbooks/etcd.yml").is_file() {
         policy.playbook = "playbooks/etcd.yml".into();
     }
+    policy.playbook.push_str(&inventories(ground));
     policy
+}
+
+/// `-i …`, where the configuration alone would find another inventory: a command that is named is to work as it stands.
+fn inventories(ground: &Ground) -> String {
+    let shared = &ground.run.shared;
+    let configured = shared.settings.paths("DEFAULT_HOST_LIST");
+    let sources = &shared.options.sources;
+    let full = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    if sources.iter().map(|source| full(Path::new(source))).eq(configured.iter().map(|path| full(path))) {
+        return String::new();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = |source: &String| {
+        let path = Path::new(source).strip_prefix(&here).unwrap_or(Path::new(source));
+        format!(" -i {}", path.display())
+    };
+    sources.iter().map(shown).collect()
 }
 
 /// `etcd_operator`, or what lies in `pki_dir`, which is beside the inventory unless told otherwise.

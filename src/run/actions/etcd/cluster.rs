@@ -116,6 +116,7 @@ pub(super) async fn health(call: &ActionCall<'_>) -> Result<Dict, Failure> {
     let mut next = Duration::from_secs(5);
     loop {
         let seen = reach.look().await;
+        call.run.saw(cluster.name(), &seen, cluster.policy.max_lag);
         let lacks = lacks(&cluster, &seen, expect, count);
         if lacks.is_empty() {
             return Ok(told(&cluster, &seen, reach.trouble.as_deref()));
@@ -124,7 +125,17 @@ pub(super) async fn health(call: &ActionCall<'_>) -> Result<Dict, Failure> {
         if elapsed >= timeout || call.run.is_interrupted() {
             let trouble = reach.trouble.as_ref().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
             let message = format!("not healthy after {} s: {}{trouble}", elapsed.as_secs(), lacks.join("; "));
-            return Err(Failure::action(message));
+            let silent = cluster.spec.members.iter().find(|spec| {
+                seen.find(&Target::host(&spec.host)).is_none_or(|member| member.status.is_none())
+            });
+            let help = match (silent, cluster.units.as_slice()) {
+                (Some(spec), [unit]) => Some(format!(
+                    "see what it said there: quorate run {} -b -a 'journalctl -u {unit} -n 20 --no-pager'",
+                    spec.host
+                )),
+                _ => None,
+            };
+            return Err(Failure { help, ..Failure::action(message) });
         }
         if elapsed >= next {
             next = elapsed + Duration::from_secs(5);

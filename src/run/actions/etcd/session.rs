@@ -81,7 +81,9 @@ impl<'a> Session<'a> {
     }
 
     pub(super) async fn look(&mut self) -> Observation {
-        self.reach.look().await
+        let seen = self.reach.look().await;
+        self.call.run.saw(self.cluster.name(), &seen, self.cluster.policy.max_lag);
+        seen
     }
 
     /// The member that `host`, `id`, `name` or `peer` mean; by default the one of the task's host.
