@@ -165,6 +165,79 @@ const AHEAD: &str = r#"
       args: {chdir: "{{ playbook_dir }}"}
 "#;
 
+/// A container engine whose containers are this machine: hosts with a helper, and nothing to set up. Gives the path.
+fn engine(at: &Path) -> String {
+    let engine = at.join("docker");
+    std::fs::write(&engine, "#!/bin/sh\nwhile [ \"$1\" != sh ]; do shift; done\nexec \"$@\"\n").unwrap();
+    std::fs::set_permissions(&engine, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    format!("{}:/usr/bin:/bin", at.display())
+}
+
+/// Attempts, detached jobs and what nobody may see are kept by no host: they are done again, with numbers of their own.
+const APART: &str = r#"
+- hosts: all
+  gather_facts: false
+  tasks:
+    - name: Kept
+      shell: echo kept >> log
+      args: {chdir: "{{ playbook_dir }}"}
+    - name: Hidden
+      shell: echo hidden >> log; echo quite-hidden
+      args: {chdir: "{{ playbook_dir }}"}
+      register: hidden
+      no_log: true
+    - name: Tried
+      shell: "echo tried >> log; n=$(grep -c tried log); [ $n != 2 ] || until [ -e go ]; do sleep 0.02; done; [ $n -ge 4 ]"
+      args: {chdir: "{{ playbook_dir }}"}
+      register: tried
+      until: tried.rc == 0
+      retries: 9
+      delay: 0
+    - name: Apart
+      shell: "echo apart >> log; until [ -e end ]; do sleep 0.02; done"
+      args: {chdir: "{{ playbook_dir }}"}
+      async: 60
+      poll: 1
+    - name: Told
+      shell: echo {{ hidden.stdout }}-{{ tried.attempts }} >> log
+      args: {chdir: "{{ playbook_dir }}"}
+"#;
+
+#[test]
+fn attempts_and_detached_jobs_are_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    std::fs::create_dir(at.join("home")).unwrap();
+    std::fs::write(at.join("p.yml"), APART).unwrap();
+    let path = engine(at);
+    let run = |args: &[&str]| {
+        let mut command = quorate(at, args);
+        command.env("PATH", &path).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let count = |what: &str| log(at).iter().filter(|line| *line == what).count();
+    // killed in the second attempt, and while the detached job runs
+    let mut args = vec!["play", "p.yml", "-i", "a,", "-c", "docker"];
+    for (line, times) in [("tried", 2), ("apart", 1)] {
+        let mut child = run(&args).spawn().unwrap();
+        while count(line) < times {
+            assert!(child.try_wait().unwrap().is_none(), "{}", said(&child.wait_with_output().unwrap()));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        std::fs::write(at.join("go"), "").unwrap();
+        args = vec!["play", "--resume", "last"];
+    }
+    std::fs::write(at.join("end"), "").unwrap();
+    let ended = run(&args).output().unwrap();
+    assert!(ended.status.success(), "{}", said(&ended));
+    assert!(!said(&ended).contains("quite-hidden"), "{}", said(&ended));
+    // the first two attempts were of the run that died; those that went on counted from one
+    assert_eq!((count("kept"), count("hidden"), count("apart")), (1, 3, 2));
+    assert_eq!((count("tried"), count("quite-hidden-2")), (4, 1), "{:?}", log(at));
+}
+
 /// How much has been done so far.
 fn lines(at: &Path) -> usize {
     std::fs::read_to_string(at.join("log")).map_or(0, |log| log.lines().count())
@@ -186,11 +259,7 @@ fn what_hosts_did_ahead_is_not_done_again() {
         let at = dir.path();
         std::fs::create_dir(at.join("home")).unwrap();
         std::fs::write(at.join("p.yml"), AHEAD).unwrap();
-        // a container engine whose containers are this machine: hosts with a helper, and nothing to set up
-        let engine = at.join("docker");
-        std::fs::write(&engine, "#!/bin/sh\nwhile [ \"$1\" != sh ]; do shift; done\nexec \"$@\"\n").unwrap();
-        std::fs::set_permissions(&engine, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let path = format!("{}:/usr/bin:/bin", at.display());
+        let path = engine(at);
         let args = ["play", "p.yml", "-i", "a,b,", "-c", "docker"];
         let run = |args: &[&str]| {
             let mut command = quorate(at, args);

@@ -871,6 +871,7 @@ fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
         contents: crate::run::actions::Contents::default(),
         payloads: crate::run::actions::bridge::Payloads::default(),
         clock: std::sync::OnceLock::new(),
+        members: Mutex::default(),
         running: std::sync::OnceLock::new(),
         journal: std::sync::OnceLock::new(),
         resume: std::sync::OnceLock::new(),

@@ -140,10 +140,14 @@ pub fn region(lines: Vec<String>) {
 
 /// Columns and rows of the terminal.
 pub fn size() -> (usize, usize) {
-    rustix::termios::tcgetwinsize(std::io::stdout())
-        .ok()
-        .filter(|size| size.ws_col > 0)
-        .map_or((80, 24), |size| (usize::from(size.ws_col), usize::from(size.ws_row).max(2)))
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().filter(|size| size.ws_col > 0).map_or(
+        (80, 24),
+        |size| {
+            // a terminal that was made by a program may say nothing of its height
+            let rows = if size.ws_row == 0 { 24 } else { usize::from(size.ws_row).max(2) };
+            (usize::from(size.ws_col), rows)
+        },
+    )
 }
 
 /// Whether signs outside of ASCII can be shown.

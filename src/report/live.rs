@@ -314,13 +314,17 @@ impl View {
                 .map(str::to_owned)
         };
         let what = match step.module() {
-            "service" | "systemd" | "systemd_service" => text("name").map(|name| format!("unit {name}")),
+            "service" | "systemd" | "systemd_service" | "etcd_service" => {
+                text("name").map(|name| format!("unit {name}"))
+            }
             "user" | "group" => text("name").map(|name| format!("{} {name}", step.module())),
             _ => text("dest").or_else(|| text("path")).filter(|path| path.starts_with('/')),
         };
-        let what = what.unwrap_or_else(|| match item {
-            Some(item) => format!("{} ({item})", step.title()),
-            None => step.title(),
+        let what = what.unwrap_or_else(|| {
+            // as it was told: a name may be a template
+            let open = self.open.as_ref().filter(|open| open.id == step.id);
+            let title = open.map_or_else(|| step.title(), Open::name);
+            item.map_or(title.clone(), |item| format!("{title} ({item})"))
         });
         let hosts = self.changes.entry(what).or_default();
         if !hosts.contains(&outcome.host) {

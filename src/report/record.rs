@@ -59,8 +59,21 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// What was seen, at no moment yet.
-    pub fn of(cluster: &str, seen: &quorate_etcd::Observation, max_lag: u64) -> Self {
+    /// What was seen, at no moment yet. `known`: hosts of members by their ids, as far as earlier looks told.
+    pub fn of(
+        cluster: &str,
+        seen: &quorate_etcd::Observation,
+        max_lag: u64,
+        known: &mut HashMap<String, String>,
+    ) -> Self {
+        let mut label = |member: &quorate_etcd::SeenMember| match (&member.id, &member.host) {
+            (Some(id), Some(host)) => {
+                known.insert(id.to_string(), host.clone());
+                host.clone()
+            }
+            (Some(id), None) => known.get(&id.to_string()).cloned().unwrap_or_else(|| member.label()),
+            _ => member.label(),
+        };
         let state = |member: &quorate_etcd::SeenMember| {
             if !member.serves(max_lag) {
                 Standing::Away
@@ -72,12 +85,14 @@ impl Sighting {
                 Standing::Voter
             }
         };
-        let members = seen
+        let mut members: Vec<(String, Standing)> = seen
             .members
             .iter()
             .filter(|member| member.role != quorate_etcd::Role::Unlisted)
-            .map(|member| (member.label(), state(member)))
+            .map(|member| (label(member), state(member)))
             .collect();
+        // whoever asks begins with another
+        members.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
         let voters = seen.voters().count();
         let healthy = seen.voters().filter(|voter| voter.serves(max_lag)).count();
         Sighting { at: 0, cluster: cluster.to_owned(), members, healthy, voters, need: voters / 2 + 1 }

@@ -369,6 +369,8 @@ impl Guard {
             id: member.id,
             role: member.role,
             max_lag: case.cluster.policy.max_lag,
+            run: case.call.run.clone(),
+            cluster: case.cluster.name().to_owned(),
             store: member.status.as_ref().map_or(0, |status| status.db_size),
             afterwards: Afterwards::of(deed, overridden.is_some(), verdict.during.has_quorum()),
             lane: case.lane,

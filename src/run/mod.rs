@@ -43,6 +43,8 @@ pub struct Run {
     pub(crate) payloads: actions::bridge::Payloads,
     /// When steps began and ended, where somebody records it.
     pub clock: std::sync::OnceLock<Arc<crate::report::record::Clock>>,
+    /// Hosts of members that were seen, by their ids: who asks about one of them only sees names of the others.
+    pub members: std::sync::Mutex<std::collections::HashMap<String, String>>,
     /// What is worked on now, where somebody watches.
     pub running: std::sync::OnceLock<Arc<crate::report::Running>>,
     /// What has been done, where it is kept.
@@ -72,7 +74,10 @@ impl Run {
         if self.running.get().is_none() && self.clock.get().is_none() {
             return;
         }
-        let seen = crate::report::record::Sighting::of(cluster, seen, max_lag);
+        let seen = {
+            let mut known = self.members.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            crate::report::record::Sighting::of(cluster, seen, max_lag, &mut known)
+        };
         if let Some(clock) = self.clock.get() {
             clock.saw(seen.clone());
         }

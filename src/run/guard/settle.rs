@@ -69,6 +69,9 @@ pub(super) struct Watch {
     pub(super) id: Option<MemberId>,
     pub(super) role: Role,
     pub(super) max_lag: u64,
+    /// Who is told what is seen meanwhile, and of which cluster.
+    pub(super) run: Arc<crate::run::Run>,
+    pub(super) cluster: String,
     /// Bytes of its database.
     pub(super) store: u64,
     pub(super) afterwards: Afterwards,
@@ -100,6 +103,7 @@ impl Watch {
             None => seen,
         };
         state.seen = Some(seen.clone());
+        self.run.saw(&self.cluster, &seen, self.max_lag);
         seen
     }
 
@@ -134,7 +138,8 @@ impl Watch {
         timing.deadline = limit.unwrap_or(timing.deadline);
         let began = Instant::now();
         let mut next = Duration::from_secs(5);
-        let progress = |_: &Observation, missing: Option<&quorate_etcd::settle::Missing>| {
+        let progress = |seen: &Observation, missing: Option<&quorate_etcd::settle::Missing>| {
+            self.run.saw(&self.cluster, seen, self.max_lag);
             if let Some(missing) = missing.filter(|_| began.elapsed() >= next) {
                 next = began.elapsed() + Duration::from_secs(5);
                 tell(format!("{}: waiting for etcd, {} s: {missing}", self.host, began.elapsed().as_secs()));
