@@ -84,8 +84,17 @@ const LOOK: &str = r#"for p in /proc/[0-9]*; do
   f=$(tr '\0' '\n' <"$p/cmdline" | sed -n -e 's/^--*config-file=//p' -e '/^--*config-file$/{n;p;}' | head -1)
   [ -n "$f" ] || f=$(tr '\0' '\n' <"$p/environ" | sed -n 's/^ETCD_CONFIG_FILE=//p' | head -1)
   if [ -n "$f" ] && [ -f "$p/root$f" ]; then sed 's/^/conf /' "$p/root$f"; fi
+  up=$(awk '$1 == "PPid:" { print $2 }' "$p/status")
+  for tool in podman docker; do
+    command -v $tool >/dev/null 2>&1 || continue
+    ids=$($tool ps -q 2>/dev/null)
+    [ -z "$ids" ] || $tool inspect --format 'pid {{.State.Pid}} {{.Name}} {{.Config.Image}}{{range .Mounts}} {{.Source}}:{{.Destination}}{{end}}' $ids 2>/dev/null |
+      sed -n -e "s#^pid ${p#/proc/} /*#container $tool #p" -e "s#^pid $up /*#container $tool #p"
+  done
+  if grep -q kubepods "$p/cgroup" && [ -e /etc/kubernetes/manifests/etcd.yaml ]; then echo 'container staticpod etcd'; fi
 done
 if grep -qsi 'written by etcd.yml' /etc/systemd/system/etcd.service && grep -qsi 'written by etcd.yml' /etc/etcd/etcd.conf; then echo ours; fi
+if grep -qsi 'written by etcd.yml' /etc/etcd/etcd.conf; then echo configured; fi
 cat /etc/profile.d/etcdctl.sh /etc/profile.d/etcd.sh /etc/etcd/etcdctl.env /etc/etcd.env 2>/dev/null | sed -nE "s/^(export )?(ETCDCTL_(CACERT|CERT|KEY|CA_FILE|CERT_FILE|KEY_FILE))=[\"']?([^\"']*)[\"']?\$/ctl \2=\4/p"
 echo done"#;
 

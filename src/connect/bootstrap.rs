@@ -341,5 +341,13 @@ fn explain(stderr: &str, becoming: Option<&Become>, said_password: bool, target:
         return ConnectError::new(Stage::Helper, format!("no space left on {} for the helper", target.host))
             .help(format!("free some space on {} (the helper needs about 5 MB)", target.host));
     }
-    ConnectError::new(Stage::Helper, format!("the helper did not start on {}: {last}", target.host))
+    let failed =
+        ConnectError::new(Stage::Helper, format!("the helper did not start on {}: {last}", target.host));
+    match target.kind.program() {
+        Some(_) if lower.contains("executable file not found") || lower.contains("\"sh\"") => failed.help(
+            "its image has no `sh`. The etcd modules reach its etcd from any other host, with `endpoints`",
+        ),
+        Some(program) => failed.help(format!("try `{program} exec` there by hand, with the same name")),
+        None => failed,
+    }
 }

@@ -7,6 +7,7 @@
 //! Not here: what to run where (`run`).
 
 mod bootstrap;
+pub mod kubectl;
 mod link;
 mod local;
 mod native;
@@ -33,6 +34,47 @@ pub enum Kind {
     Ssh,
     /// `docker exec` or `podman exec`: the program.
     Container(String),
+    /// `kubectl exec`; the address is the pod.
+    Pod(Box<kubectl::Way>),
+}
+
+impl Kind {
+    /// The program that runs commands there, where the connection is such a program's.
+    pub fn program(&self) -> Option<&str> {
+        match self {
+            Kind::Container(program) => Some(program),
+            Kind::Pod(_) => Some("kubectl"),
+            Kind::Local | Kind::Ssh => None,
+        }
+    }
+
+    /// Variables that the program gets, beside those there are.
+    fn environment(&self) -> &[(String, String)] {
+        match self {
+            Kind::Pod(way) => &way.environment,
+            _ => &[],
+        }
+    }
+}
+
+impl Target {
+    /// The words that run `line` by a shell in a container or a pod.
+    fn within(&self, line: String) -> Option<Vec<String>> {
+        let mut words = match &self.kind {
+            Kind::Local | Kind::Ssh => return None,
+            Kind::Container(program) => {
+                let mut words = vec![program.clone(), "exec".into(), "-i".into()];
+                if let Some(user) = &self.user {
+                    words.extend(["-u".into(), user.clone()]);
+                }
+                words.push(self.address.clone());
+                words
+            }
+            Kind::Pod(way) => way.exec(&self.address),
+        };
+        words.extend(["sh".into(), "-c".into(), line]);
+        Some(words)
+    }
 }
 
 /// Who to become.
@@ -374,21 +416,13 @@ impl Pool {
         let link = match (&target.kind, becoming) {
             (Kind::Local, None) => Link::in_process(),
             (Kind::Local, Some(become_)) => {
-                let channel = process::spawn(&["sh".into(), "-c".into(), bootstrap::command(Some(become_))])?;
+                let channel =
+                    process::spawn(&["sh".into(), "-c".into(), bootstrap::command(Some(become_))], &[])?;
                 bootstrap::run(channel, Some(become_), target).await?
             }
-            (Kind::Container(program), _) => {
-                let mut words = vec![program.clone(), "exec".into(), "-i".into()];
-                if let Some(user) = &target.user {
-                    words.extend(["-u".into(), user.clone()]);
-                }
-                words.extend([
-                    target.address.clone(),
-                    "sh".into(),
-                    "-c".into(),
-                    bootstrap::command(becoming),
-                ]);
-                bootstrap::run(process::spawn(&words)?, becoming, target).await?
+            (Kind::Container(_) | Kind::Pod(_), _) => {
+                let words = target.within(bootstrap::command(becoming)).unwrap_or_default();
+                bootstrap::run(process::spawn(&words, target.kind.environment())?, becoming, target).await?
             }
             (Kind::Ssh, _) => {
                 let session = self.session(target).await?;
@@ -421,16 +455,10 @@ impl Pool {
         };
         let channel = match &target.kind {
             Kind::Ssh => self.session(target).await?.channel(&line).await?,
-            Kind::Local => process::spawn(&["sh".into(), "-c".into(), line])?,
-            Kind::Container(program) => process::spawn(&[
-                program.clone(),
-                "exec".into(),
-                "-i".into(),
-                target.address.clone(),
-                "sh".into(),
-                "-c".into(),
-                line,
-            ])?,
+            Kind::Local => process::spawn(&["sh".into(), "-c".into(), line], &[])?,
+            Kind::Container(_) | Kind::Pod(_) => {
+                process::spawn(&target.within(line).unwrap_or_default(), target.kind.environment())?
+            }
         };
         match becoming {
             Some(become_) => bootstrap::became(channel, become_, target).await,

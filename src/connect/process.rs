@@ -20,10 +20,11 @@ pub(crate) struct Channel {
     pub(crate) ending: Ending,
 }
 
-/// Starts a program of the controller.
-pub(crate) fn spawn(words: &[String]) -> Result<Channel, ConnectError> {
+/// Starts a program of the controller, with these variables beside those there are.
+pub(crate) fn spawn(words: &[String], environment: &[(String, String)]) -> Result<Channel, ConnectError> {
     let mut child = tokio::process::Command::new(&words[0])
         .args(&words[1..])
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -3,7 +3,7 @@
 //! Source: "Controlling how Ansible behaves: precedence rules" and the documentation of the ssh connection.
 
 use super::Run;
-use crate::connect::{Become, Kind, Target};
+use crate::connect::{Become, Kind, Target, kubectl};
 use crate::plan::Step;
 use crate::playbook::Kw;
 use crate::vars::{TaskScope, render};
@@ -116,15 +116,20 @@ pub fn resolve(
         "local" => Kind::Local,
         "ssh" | "smart" | "paramiko" | "paramiko_ssh" | "openssh" => Kind::Ssh,
         "docker" | "podman" => Kind::Container(short.to_owned()),
+        "kubectl" => Kind::Pod(Box::new(way_to_pods(&var, step.task.span)?)),
         other => {
             return Err((format!("the connection plugin '{other}' was not found"), step.task.span));
         }
     };
-    let address = match kind {
+    let in_a_pod = matches!(kind, Kind::Pod(_));
+    let address = match &kind {
         Kind::Local => "localhost".to_owned(),
+        Kind::Pod(way) if way.pod.is_some() => way.pod.clone().unwrap_or_default(),
         _ => text(&["ansible_host", "ansible_ssh_host"])?.unwrap_or_else(|| host.clone()),
     };
-    let remote_user = match text(&["ansible_user", "ansible_ssh_user"])? {
+    // `kubectl exec` has no user: it is the container's
+    let remote_user = match text(&["ansible_user", "ansible_ssh_user"])?.filter(|_| !in_a_pod) {
+        None if in_a_pod => None,
         Some(user) => Some(user),
         None => match keyword(Kw::RemoteUser)? {
             Some(user) => Some(str_of(&user)),
@@ -307,6 +312,23 @@ pub fn resolve(
         user,
     };
     Ok((target, Some(become_)))
+}
+
+/// What the variables of a host in a pod say of the way there.
+fn way_to_pods(
+    var: &dyn Fn(&[&str]) -> Result<Option<Value>, Problem>,
+    span: Span,
+) -> Result<kubectl::Way, Problem> {
+    /// What is wrong; with its place where a variable could not be rendered.
+    struct Wrong(String, Option<Span>);
+    impl From<String> for Wrong {
+        fn from(text: String) -> Self {
+            Wrong(text, None)
+        }
+    }
+    let lookup = |names: &[&str]| var(names).map_err(|(text, span)| Wrong(text, Some(span)));
+    kubectl::Way::new(&lookup, &|name| crate::environment(name))
+        .map_err(|Wrong(text, at)| (text, at.unwrap_or(span)))
 }
 
 /// What a lab stands in for.

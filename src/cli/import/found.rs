@@ -24,8 +24,49 @@ pub(super) struct Found {
     ctl: BTreeMap<String, String>,
     /// Its unit, without `.service`; nothing in a container.
     unit: Option<String>,
+    /// What runs its container, where that could be told.
+    container: Option<Container>,
     /// Whether these roles made it.
     ours: bool,
+}
+
+/// A container, or the pod of a manifest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Container {
+    /// `podman`, `docker`, `staticpod`.
+    runtime: String,
+    name: String,
+    image: String,
+    /// Directories of the host, and where they are in it.
+    mounts: Vec<(String, String)>,
+}
+
+impl Container {
+    /// `RUNTIME NAME [IMAGE [SOURCE:DESTINATION…]]`.
+    fn read(line: &str) -> Option<Self> {
+        let mut words = line.split_whitespace().map(str::to_owned);
+        Some(Container {
+            runtime: words.next()?,
+            name: words.next()?,
+            image: words.next().unwrap_or_default(),
+            mounts: words
+                .filter_map(|pair| {
+                    let (source, at) = pair.split_once(':')?;
+                    Some((source.to_owned(), at.trim_end_matches('/').to_owned()))
+                })
+                .collect(),
+        })
+    }
+
+    /// A path in it, as the host has it.
+    fn on_host(&self, path: &str) -> String {
+        let path = path.trim_end_matches('/');
+        let inside = |at: &str| path.strip_prefix(at).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let mounts = self.mounts.iter().filter_map(|(source, at)| Some((at.len(), source, inside(at)?)));
+        mounts
+            .max_by_key(|(length, ..)| *length)
+            .map_or_else(|| path.to_owned(), |(_, source, rest)| format!("{source}{rest}"))
+    }
 }
 
 impl Found {
@@ -33,7 +74,7 @@ impl Found {
     pub(super) fn read(text: &str) -> Result<Found, String> {
         let mut found = Found::default();
         let (mut flags, mut env, mut conf) = (Vec::new(), BTreeMap::new(), String::new());
-        let mut processes = 0;
+        let (mut processes, mut configured) = (0, false);
         for line in text.lines().map(|line| line.trim_end_matches('\r')) {
             let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
             match word {
@@ -62,7 +103,9 @@ impl Found {
                         found.ctl.insert(name.to_owned(), value.to_owned());
                     }
                 }
+                "container" => found.container = found.container.take().or_else(|| Container::read(rest)),
                 "ours" => found.ours = true,
+                "configured" => configured = true,
                 _ => {}
             }
         }
@@ -71,6 +114,8 @@ impl Found {
             1 => {}
             n => return Err(format!("{n} processes of etcd run there, and a host carries one member")),
         }
+        let made = found.container.as_ref().is_some_and(|container| container.runtime != "staticpod");
+        found.ours |= made && configured && flags.iter().any(|flag| flag == "/etc/etcd/etcd.conf");
         for (name, value) in &env {
             if name.starts_with("ETCDCTL_") {
                 found.ctl.insert(name.clone(), value.clone());
@@ -339,6 +384,10 @@ impl Site {
                 for (variable, flag, default, otherwise) in SETTINGS {
                     let default = if variable == "etcd_token" { cluster.as_str() } else { default };
                     let value = found.get(flag).unwrap_or(otherwise);
+                    let there =
+                        found.container.as_ref().filter(|_| variable == "etcd_data" && !value.is_empty());
+                    let on_host = there.map(|container| container.on_host(value));
+                    let value = on_host.as_deref().unwrap_or(value);
                     let value = if value == "0" && variable == "etcd_quota" { otherwise } else { value };
                     if !value.is_empty() && value != default {
                         vars.push((variable, value.to_owned()));
@@ -347,10 +396,20 @@ impl Site {
                 if found.client_url().starts_with("http://") {
                     vars.push(("etcd_tls", "false".into()));
                 }
-                match &found.unit {
-                    Some(unit) if unit == "etcd" => {}
-                    Some(unit) => vars.push(("etcd_unit", unit.clone())),
-                    None => "in a container".clone_into(&mut where_),
+                match (&found.container, &found.unit) {
+                    (Some(container), _) => {
+                        vars.push(("etcd_runtime", container.runtime.clone()));
+                        if container.runtime != "staticpod" && container.name != "etcd" {
+                            vars.push(("etcd_container", container.name.clone()));
+                        }
+                        // another one of its own making needs it; of somebody else's, the others are the pattern
+                        if found.ours && !container.image.is_empty() {
+                            vars.push(("etcd_image", container.image.clone()));
+                        }
+                    }
+                    (None, Some(unit)) if unit == "etcd" => {}
+                    (None, Some(unit)) => vars.push(("etcd_unit", unit.clone())),
+                    (None, None) => "in a container, whose name could not be told".clone_into(&mut where_),
                 }
             }
             rows.push(Row {
@@ -502,7 +561,7 @@ mod tests {
         assert_eq!(found.pairs()[0].2, "/etc/kubernetes/ssl/kube-etcd-10-0-0-1-key.pem");
         let text = site(RKE, "etcd-node1").inventory(None);
         for line in [
-            "node1: { etcd_seq: 1, etcd_address: 10.0.0.1 }   # its member is called etcd-node1; in a container",
+            "node1: { etcd_seq: 1, etcd_address: 10.0.0.1 }   # its member is called etcd-node1; in a container, whose name could not be told",
             "etcd_cluster: etcd-cluster-1",
             "etcd_keep: true",
             "etcd_data: /var/lib/rancher/etcd/",
@@ -512,6 +571,36 @@ mod tests {
             assert!(text.contains(line), "{line}\n{text}");
         }
         assert!(!text.contains("etcd_token"), "{text}");
+    }
+
+    #[test]
+    fn a_container_by_its_name() {
+        let named = RKE.replace(
+            "done\n",
+            "container docker rke-etcd rancher/etcd:v3.5.9 /var/lib/etcd:/var/lib/rancher/etcd /etc/kubernetes:/etc/kubernetes\ndone\n",
+        );
+        let text = site(&named, "etcd-node1").inventory(None);
+        for line in [
+            "etcd_runtime: docker",
+            "etcd_container: rke-etcd",
+            "etcd_data: /var/lib/etcd\n",
+            "etcd_keep: true",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        assert!(!text.contains("etcd_image") && !text.contains("could not be told"), "{text}");
+        // of the role's own making
+        let own = HAND.replace(
+            "ours\n",
+            "configured\ncontainer podman etcd registry.example/etcd:v3.5.16 /data/etcd:/data/etcd\n",
+        );
+        let text = site(&own, "etcd-1").inventory(None);
+        assert!(
+            text.contains("etcd_runtime: podman\n")
+                && text.contains("etcd_image: \"registry.example/etcd:v3.5.16\""),
+            "{text}"
+        );
+        assert!(!text.contains("etcd_keep") && !text.contains("etcd_container"), "{text}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(super) async fn synchronize(call: &ActionCall<'_>) -> ActionResult {
     // the host itself; the place it is delegated to only runs rsync
     let (host, _) = target::resolve(call.run, call.scope, call.scope, call.step, None)
         .map_err(|(text, span)| Failure::task(call.step, vec![(text, span)]))?;
-    if let Kind::Container(program) = &host.kind {
+    if let Some(program) = host.kind.program() {
         return Err(Failure::action(format!("synchronize cannot reach hosts by {program} exec; use copy")));
     }
     let own = call.delegated.is_some_and(|name| name == call.host.as_ref());

@@ -26,10 +26,12 @@ struct Trial<'a> {
     lab: &'a str,
     dir: PathBuf,
     pki: PathBuf,
+    /// Over plain HTTP.
+    plain: bool,
 }
 
-pub(crate) fn run(quorate: &Path, lab: &str, dir: &Path, seeds: &[u64]) -> Result<(), String> {
-    let trial = Trial { quorate, lab, dir: dir.to_owned(), pki: dir.join("files/pki") };
+pub(crate) fn run(quorate: &Path, lab: &str, dir: &Path, plain: bool, seeds: &[u64]) -> Result<(), String> {
+    let trial = Trial { quorate, lab, dir: dir.to_owned(), pki: dir.join("files/pki"), plain };
     let (mut failed, mut fresh) = (Vec::new(), true);
     let mut worst = (0, 0);
     for seed in seeds {
@@ -95,7 +97,11 @@ impl Trial<'_> {
         for host in hosts {
             let _ = writeln!(text, "    {}: {{ etcd_seq: {} }}", HOSTS[*host], host + 1);
         }
-        text += "  vars: { etcd_cluster: etcd, etcd_safeguard: true }\n";
+        let _ = writeln!(
+            text,
+            "  vars: {{ etcd_cluster: etcd, etcd_safeguard: true, etcd_tls: {} }}",
+            !self.plain
+        );
         fs::write(self.dir.join(name), text).map_err(|error| format!("{name}: {error}"))
     }
 
@@ -133,6 +139,11 @@ impl Trial<'_> {
                 self.said(log)
             )),
         }
+    }
+
+    fn urls(&self) -> [String; HOSTS.len()] {
+        let scheme = if self.plain { "http" } else { "https" };
+        HOSTS.map(|host| format!("{scheme}://{host}:2379"))
     }
 
     fn create(&self) -> Result<(), String> {
@@ -194,7 +205,7 @@ impl Trial<'_> {
         let me = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = self.command(&["lab", "exec", "-n", self.lab, "--"]);
         command.arg(me).args(["client", "--prefix", prefix, "--pki"]).arg(&self.pki).arg("--log").arg(log);
-        command.args(HOSTS.map(|host| format!("https://{host}:2379")));
+        command.args(self.urls());
         command.stdin(Stdio::piped()).spawn().map_err(|error| error.to_string())
     }
 
@@ -204,7 +215,7 @@ impl Trial<'_> {
         let names: Vec<&str> = members.iter().map(|host| HOSTS[*host]).collect();
         let mut command = self.command(&["lab", "exec", "-n", self.lab, "--"]);
         command.arg(me).args(["verify", "--prefix", prefix, "--pki"]).arg(&self.pki).arg("--log").arg(log);
-        command.args(["--members", &names.join(",")]).args(HOSTS.map(|host| format!("https://{host}:2379")));
+        command.args(["--members", &names.join(",")]).args(self.urls());
         let output = command.output().map_err(|error| error.to_string())?;
         if output.status.success() {
             return Ok(());
@@ -218,7 +229,11 @@ impl Trial<'_> {
         if let Operation::Replace(host) = schedule.operation {
             self.lab(&["ssh", HOSTS[host], "systemctl stop etcd; rm -rf /data/etcd/member"])?;
         }
-        let words = words(&schedule.operation);
+        // without certificates there is none to renew
+        let words = match schedule.operation {
+            Operation::Renew | Operation::Authority if self.plain => words(&Operation::Restart),
+            ref operation => words(operation),
+        };
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let began = now();
         let mut struck = None;
