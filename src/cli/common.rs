@@ -53,7 +53,7 @@ pub struct Shape {
     /// Private key file
     #[arg(long, value_name = "FILE", alias = "key-file", help_heading = "Connection")]
     pub private_key: Option<PathBuf>,
-    /// Connection type: ssh, local, docker, podman
+    /// Connection type: ssh, local, docker, podman, kubectl
     #[arg(short, long, value_name = "CONNECTION", help_heading = "Connection")]
     pub connection: Option<String>,
     /// Seconds to wait for a connection

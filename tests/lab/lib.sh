@@ -24,6 +24,16 @@ leave() {
 in_lab() { "$quorate" lab exec -n "$lab" -- "$@"; }
 on() { local host=$1; shift; "$quorate" lab ssh -n "$lab" "$host" "$@"; }
 no_change() { grep -q 'failed=0' "$1" && ! grep -E 'changed=[1-9]|failed=[1-9]|unreachable=[1-9]' "$1"; }
+again() { # again PLAYBOOK…: it ends well and changes nothing (`play` is the test's)
+  play "$@" >again.out 2>&1; local rc=$?
+  no_change again.out && [ $rc = 0 ] || { cat again.out; echo "the second run changed something"; return 1; }
+}
+refuses() { # refuses WORDS COMMAND…: it fails, says so, and changed nothing
+  local words=$1; shift
+  "$@" >refused.out 2>&1 && { cat refused.out; echo "it was not refused"; return 1; }
+  grep -qE "$words" refused.out || { cat refused.out; echo "it did not say: $words"; return 1; }
+  ! grep -E 'changed=[1-9]' refused.out
+}
 
 # Members, as the client's etcdctl lists them (`ctl` is the test's): `HOST false` is a voter, `HOST true` a learner.
 members() { ctl member list | sed -E 's/.*https:..([0-9.]+):2379.*, (true|false)$/\1 \2/; s/^[0-9a-f]+, unstarted.*/unstarted/' | sort | tr '\n' ' '; }

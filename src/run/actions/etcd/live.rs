@@ -95,6 +95,8 @@ pub(super) async fn live(call: &ActionCall<'_>) -> Result<Dict, Failure> {
         "changed" => false, "live" => verdict == Verdict::Live, "verdict" => verdict.to_string(),
         "wal" => seen.wal_exists.unwrap_or(true), "why" => why,
         "process" => facts.get("process").cloned().unwrap_or(Value::Null),
+        // whose data it is, from the log itself
+        "log" => facts.get("log").cloned().unwrap_or(Value::Null),
     })
 }
 
