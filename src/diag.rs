@@ -103,7 +103,7 @@ impl Diag {
     }
 
     /// What to do: said by whoever knew the case, or else by the catalogue.
-    fn way_out(&self) -> Option<String> {
+    pub fn way_out(&self) -> Option<String> {
         let known = || if self.notes.is_empty() { crate::codes::remedy(self.code) } else { None };
         self.help.as_deref().map(crate::codes::fragment).or_else(known)
     }
@@ -167,11 +167,6 @@ impl Diag {
         renderer.render(&[group])
     }
 
-    /// What follows a failure that is told in another grammar: the way out, and the code to look it up by.
-    pub fn said_after(&self) -> Option<String> {
-        self.way_out().map(|help| format!("{help} [{}]", self.code))
-    }
-
     /// The headline and its place on one line, for logs and for Ansible's grammar.
     pub fn one_line(&self) -> String {
         let mut line = self.message.clone();
@@ -202,7 +197,7 @@ fn short_path(path: &std::path::Path) -> String {
 }
 
 /// A place, its path as people typed it.
-fn short_place(span: Span) -> String {
+pub(crate) fn short_place(span: Span) -> String {
     match source_of(span.file) {
         Some(source) => format!("{}:{}:{}", short_path(&source.path), span.line, span.column),
         None => span.to_string(),

@@ -78,6 +78,8 @@ pub struct Tally {
     pub outages: Vec<Outage>,
     /// What was said last by who did not answer.
     pub last: String,
+    /// Since when a wish that has not come true is waited for.
+    pub since: Option<Instant>,
 }
 
 impl Tally {
@@ -93,6 +95,7 @@ impl Tally {
 
     fn note(&mut self, at: u64, took: Duration, during: impl FnOnce() -> String, open: bool) {
         let took_ms = took.as_millis() as u64;
+        self.since = None;
         if !open {
             self.count += 1;
         }
@@ -100,6 +103,17 @@ impl Tally {
             self.outages.push(Outage { at, took: took_ms, during: during(), open });
         } else if !open {
             self.slowest = self.slowest.max(took_ms);
+        }
+    }
+
+    /// While the run is at work, in a few words.
+    fn now(&self, wish: Wish) -> String {
+        let word = wish.word();
+        match self.since.map(|since| since.elapsed()).filter(|waits| *waits > LATE) {
+            Some(waits) => format!("CANNOT {word} for {}", seconds(waits.as_millis() as u64)),
+            None if self.count == 0 => format!("no {word} yet"),
+            None if self.outages.is_empty() => format!("{word}s without a gap"),
+            None => format!("{word}s again, {} lost so far", seconds(self.total())),
         }
     }
 
@@ -315,7 +329,13 @@ impl Probe {
                     Err(_) => "no answer".to_owned(),
                 };
                 during.get_or_insert_with(|| self.during());
-                lock(tally).last = format!("{to}: {why}");
+                {
+                    let mut tally = lock(tally);
+                    tally.last = format!("{to}: {why}");
+                    if ever {
+                        tally.since.get_or_insert(began);
+                    }
+                }
                 client = None;
                 member += 1;
                 if self.is_over() {
@@ -337,6 +357,16 @@ impl Probe {
                 }
             }
         }
+    }
+
+    /// How it is at this moment, a line for each cluster.
+    pub fn now(&self) -> Vec<String> {
+        let line = |cluster: &Arc<Watched>| {
+            let (reads, writes) =
+                (lock(&cluster.reads).now(Wish::Read), lock(&cluster.writes).now(Wish::Write));
+            format!("probe {}   {reads} · {writes}", cluster.spec.name)
+        };
+        self.clusters.iter().map(line).collect()
     }
 
     /// Ends, and gives what was found out.
@@ -373,6 +403,18 @@ async fn attempt(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wish_that_waits_is_told_at_once() {
+        let mut tally = Tally::default();
+        assert_eq!(tally.now(Wish::Write), "no write yet");
+        tally.note(0, Duration::from_millis(3), String::new, false);
+        assert_eq!(tally.now(Wish::Write), "writes without a gap");
+        tally.since = Instant::now().checked_sub(Duration::from_secs(75));
+        assert!(tally.now(Wish::Write).starts_with("CANNOT write for 75."), "{}", tally.now(Wish::Write));
+        tally.note(100, Duration::from_millis(930), String::new, false);
+        assert_eq!(tally.now(Wish::Write), "writes again, 0.9 s lost so far");
+    }
 
     #[test]
     fn what_is_told_is_what_was_measured() {

@@ -134,6 +134,14 @@ fn prepare() -> Option<Arc<aho_corasick::AhoCorasick>> {
     Some(search)
 }
 
+/// Whether a variable is called as secrets are. What is vaulted needs no such guess.
+pub(crate) fn may_be_named(name: &str) -> bool {
+    let name = name.to_lowercase();
+    ["pass", "secret", "token", "private", "credential", "apikey", "api_key"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

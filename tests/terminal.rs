@@ -69,7 +69,7 @@ p.yml · etcd (3 hosts) · run RUN · check off
 ✓              Wait a little                                 3 changed                N.Ns
 ✗              Fail here                                     1 changed  2 FAILED      N.Ns
     a b:
-      Task failed: Module failed: non-zero return code
+      error[E0411]: Module failed: non-zero return code
       stderr:
         no room on /var
       Origin: HERE/p.yml:11:7
@@ -78,6 +78,7 @@ p.yml · etcd (3 hosts) · run RUN · check off
       10       command: sleep 0.6
       11     - name: Fail here
                ^ column 7
+      help: what it said is in `stderr` and `stdout`; `failed_when` says what counts as failure
 ";
     assert!(text.starts_with(wanted.trim_end_matches('\n')), "{text}");
     assert!(text.contains("PLAY RECAP ***") && text.contains("slowest: Wait a little on "), "{text}");

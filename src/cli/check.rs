@@ -19,7 +19,7 @@ use crate::run::Playbook;
 use clap::Parser;
 use files::Kind;
 use quorate_value::{Dict, JsonStyle, Span, Value, dict, source_of};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// How to say it.
@@ -86,11 +86,18 @@ fn check(args: &Args) -> Result<u8, Cannot> {
             *path = rest.to_path_buf();
         }
     }
-    let shape = Shape {
-        inventory: args.inventory.clone(),
-        vault_password_file: args.vault_password_file.clone(),
-        ..Shape::default()
+    // an inventory that is named beside playbooks is theirs
+    let kind = |path: &Path| {
+        let text = quorate_value::read(path).unwrap_or_default();
+        files::kind_of(path, &String::from_utf8_lossy(&text))
     };
+    let mut inventory = args.inventory.clone();
+    if inventory.is_empty() && paths.iter().any(|path| kind(path) == Kind::Playbook) {
+        let named = named.iter().filter(|path| path.is_file() && kind(path) == Kind::Inventory);
+        inventory.extend(named.map(|path| path.display().to_string()));
+    }
+    let shape =
+        Shape { inventory, vault_password_file: args.vault_password_file.clone(), ..Shape::default() };
     let found = all(&paths, &shape)?;
     let (text, code) = said(args, &found);
     for line in text {
@@ -119,7 +126,8 @@ pub(crate) fn all(paths: &[PathBuf], shape: &Shape) -> Result<Findings, Cannot> 
     let mut found = Findings::default();
 
     // inventories by themselves
-    let given: BTreeSet<PathBuf> = shape.inventory.iter().map(PathBuf::from).collect();
+    let plain = |path: &String| PathBuf::from(path.strip_prefix("./").unwrap_or(path));
+    let given: BTreeSet<PathBuf> = shape.inventory.iter().map(plain).collect();
     let mut seen_inventories: HashSet<PathBuf> = HashSet::new();
     for path in of(Kind::Inventory).filter(|path| !given.contains(path)) {
         found.inventories += 1;
@@ -211,6 +219,20 @@ pub(crate) fn all(paths: &[PathBuf], shape: &Shape) -> Result<Findings, Cannot> 
             found.diags.extend(only_yaml(&path));
         }
     }
+    // tests of a role call it, and its neighbours, by names that their own settings lead to
+    let neighbours: HashSet<String> =
+        roles.iter().filter_map(|role| role.file_name()?.to_str().map(str::to_owned)).collect();
+    found.diags.retain(|diag| {
+        let wanted = diag.message.strip_prefix("the role '").and_then(|rest| rest.split('\'').next());
+        let inside = || {
+            let source = source_of(diag.span.file)?;
+            let path = source.path.canonicalize().ok()?;
+            Some(roles.iter().any(|role| path.starts_with(role)))
+        };
+        !(diag.code == "E0121"
+            && wanted.is_some_and(|name| neighbours.contains(name))
+            && inside().unwrap_or(false))
+    });
     tidy(&mut found.diags);
     Ok(found)
 }
@@ -346,7 +368,7 @@ fn said(args: &Args, found: &Findings) -> (Vec<String>, u8) {
         Format::Text => {
             let look = Look::detect(crate::environment("NO_COLOR").is_some(), false);
             let mut text: Vec<String> =
-                found.diags.iter().map(|diag| diag.render(look.colour) + "\n").collect();
+                alike(&found.diags).iter().map(|diag| diag.render(look.colour) + "\n").collect();
             let looked = [
                 count(found.playbooks, "playbook"),
                 count(found.roles, "role"),
@@ -361,6 +383,36 @@ fn said(args: &Args, found: &Findings) -> (Vec<String>, u8) {
         }
     };
     (text, code)
+}
+
+/// From so many places on, what is said of all of them is said once.
+const ALIKE: usize = 4;
+
+/// What is said word for word of many places, once, with the other places.
+fn alike(diags: &[Diag]) -> Vec<Diag> {
+    let key = |diag: &Diag| (diag.code, diag.message.clone(), diag.help.clone());
+    let mut places: HashMap<_, Vec<Span>> = HashMap::new();
+    for diag in diags {
+        places.entry(key(diag)).or_default().push(diag.span);
+    }
+    let mut out = Vec::new();
+    for diag in diags {
+        match places.get(&key(diag)).map_or(0, Vec::len) {
+            0 => {}
+            n if n < ALIKE => out.push(diag.clone()),
+            n => {
+                let others = places.remove(&key(diag)).unwrap_or_default();
+                let some: Vec<String> =
+                    others[1..].iter().take(3).map(|span| crate::diag::short_place(*span)).collect();
+                let rest = if n > 4 { format!(" and {} more", n - 4) } else { String::new() };
+                let mut first = diag.clone();
+                let text = format!("the same in {} more places: {}{rest}", n - 1, some.join(", "));
+                first.related.push((Span::default(), text));
+                out.push(first);
+            }
+        }
+    }
+    out
 }
 
 /// `1 host`, `2 hosts`.

@@ -228,7 +228,7 @@ fn definitions(ground: &Ground, layers: &[Layer], host: &str, name: &str) -> Res
 }
 
 /// Where the variables of a run came from, for its report: those that inventory, plays and command line set. Defaults
-/// of roles are only there where something stands over them.
+/// and variables of roles are only there where something stands over them, or under them.
 pub(super) fn origins(ground: &Ground, books: &[crate::run::Playbook], runner: &Runner) -> Vec<Origin> {
     let layers: Vec<Layer> = books.iter().flat_map(|book| &book.plays).flat_map(of_play).collect();
     let mut names: BTreeSet<String> = BTreeSet::new();
@@ -236,8 +236,17 @@ pub(super) fn origins(ground: &Ground, books: &[crate::run::Playbook], runner: &
     for (key, _) in ground.shared.inventory().all_definitions().unwrap_or_default() {
         add(&key);
     }
-    layers.iter().filter(|(level, ..)| *level > 2).flat_map(|(_, _, vars, _)| vars.keys()).for_each(&mut add);
+    layers
+        .iter()
+        .filter(|(level, ..)| !matches!(level, 2 | 15))
+        .flat_map(|(_, _, vars, _)| vars.keys())
+        .for_each(&mut add);
     ground.shared.extra.keys().for_each(&mut add);
+    // what a role sets twice over, by its defaults and its variables, is worth a line, too
+    let of_roles =
+        |level| layers.iter().filter(move |(at, ..)| *at == level).flat_map(|(_, _, vars, _)| vars.keys());
+    let defaults: BTreeSet<&str> = of_roles(2).filter_map(quorate_value::Key::as_str).collect();
+    of_roles(15).filter(|key| key.as_str().is_some_and(|key| defaults.contains(key))).for_each(&mut add);
     let hosts: Vec<Arc<str>> = runner.recap.hosts.keys().cloned().collect();
     let looked_at = &hosts[..hosts.len().min(MOST_HOSTS)];
     let mut found: indexmap::IndexMap<(String, String, String, String, usize), Vec<Arc<str>>> =
@@ -248,7 +257,7 @@ pub(super) fn origins(ground: &Ground, books: &[crate::run::Playbook], runner: &
             let Some(winner) = lines.pop() else { continue };
             let value = match winner.level {
                 22 => "(given on the command line)".to_owned(),
-                _ if may_be_secret(&name) => "(not shown)".to_owned(),
+                _ if crate::secrets::may_be_named(&name) => "(not shown)".to_owned(),
                 _ => shown(&winner.value),
             };
             found
@@ -269,14 +278,6 @@ pub(super) fn origins(ground: &Ground, books: &[crate::run::Playbook], runner: &
         hosts: if at.len() == looked_at.len() { Vec::new() } else { at },
     };
     found.into_iter().map(origin).take(MOST_ORIGINS).collect()
-}
-
-/// Whether a variable is called as secrets are. What is vaulted needs no such guess.
-fn may_be_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    ["pass", "secret", "token", "private", "credential", "apikey", "api_key"]
-        .iter()
-        .any(|word| name.contains(word))
 }
 
 /// Every definition of a variable, and which one counts.

@@ -64,14 +64,13 @@ pub(super) fn main(args: &[String]) -> u8 {
 }
 
 fn list(count: usize) -> Result<String, String> {
-    let runs = journal::runs().map_err(|e| format!("the runs of the past cannot be read: {e}"))?;
+    let runs = journal::newest(count).map_err(|e| format!("the runs of the past cannot be read: {e}"))?;
     if runs.is_empty() {
         return Ok("no run is recorded".into());
     }
     let rows: Vec<[String; 6]> = runs
         .iter()
         .rev()
-        .take(count)
         .map(|run| {
             [run.id.clone(), when(run.at), seconds(run.took), hosts(run).to_string(), end(run), asked(run)]
         })

@@ -438,7 +438,13 @@ fn tell() -> impl FnMut(Progress) {
 fn show(lab: &Lab) -> Result<u8, Cannot> {
     let hosts = lab.status()?;
     let look = Look::detect(crate::environment("NO_COLOR").is_some(), false);
-    let width = hosts.iter().map(|h| h.name.len()).max().unwrap_or(0);
+    let width = hosts.iter().map(|h| h.name.len()).max().unwrap_or(0).max(4);
+    if !hosts.is_empty() {
+        display::out(&format!(
+            "{:<width$}  {:<24} {:<8} {:>8}  {:<10} faults",
+            "host", "address", "power", "up for", "systemd"
+        ));
+    }
     for host in &hosts {
         let addresses: Vec<String> = host.addresses.iter().map(|a| a.ip.to_string()).collect();
         let up = host.up.map_or_else(|| "-".to_owned(), |time| format!("{} s", time.as_secs()));

@@ -302,6 +302,9 @@ fn probe(run: &Arc<Run>, runner: &Runner, books: &[Playbook], check: bool) -> Re
             "error: --probe: none of these hosts belongs to an etcd cluster (they have no `etcd_cluster`)",
         ));
     };
+    if let Some(running) = run.running.get() {
+        running.probe(probe.clone());
+    }
     run.probe.set(probe).ok();
     Ok(())
 }
@@ -470,6 +473,8 @@ struct Reach {
     units: std::collections::BTreeSet<String>,
     away: bool,
     tasks: usize,
+    /// Files that only a loop or a result names.
+    looped: bool,
     /// Something is included while it runs, and nobody knows yet what.
     includes: bool,
 }
@@ -489,7 +494,11 @@ impl Reach {
             "copy" | "template" | "file" | "lineinfile" | "blockinfile" | "ini_file" | "get_url"
             | "assemble" | "unarchive" | "replace" | "openssl_privatekey" | "x509_certificate"
             | "openssl_csr" => {
-                self.files.extend(text(&["dest", "path"]));
+                // what an item of a loop is called says nobody anything
+                match text(&["dest", "path"]) {
+                    Some(path) if path.starts_with("{{") => self.looped = true,
+                    path => self.files.extend(path),
+                }
             }
             "service" | "systemd" | "systemd_service" => {
                 self.units.extend(text(&["name", "service", "unit"]))
@@ -514,6 +523,11 @@ impl Reach {
         };
         let mut parts = vec![format!("{} task{}", self.tasks, if self.tasks == 1 { "" } else { "s" })];
         parts.extend(some("file", &self.files));
+        if self.looped {
+            parts.push(
+                if self.files.is_empty() { "files" } else { "more files" }.to_owned() + " that a loop names",
+            );
+        }
         parts.extend(some("unit", &self.units));
         if self.away {
             parts.push("TAKES A MEMBER AWAY".into());

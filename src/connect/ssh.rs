@@ -257,27 +257,35 @@ pub(super) fn explain(said: &str, target: &Target) -> ConnectError {
             target.port.map_or(target.address.clone(), |port| format!("'[{}]:{port}'", target.address))
         )),
         Stage::Auth => error.help(format!("see which keys are tried: {show}")),
-        _ => match lab_of(&target.address) {
+        _ => match labs_of(&target.address).as_slice() {
             // who forgets `lab exec` is told so
-            Some(lab) => error.help(format!(
-                "the lab `{lab}` has a host with this address, in a network of its own: quorate lab exec -n {lab} -- quorate …"
-            )),
-            None => error.help(format!("see it by hand: {show}")),
+            [lab, others @ ..] => {
+                let others = others.iter().map(|other| format!(" (or {other})")).collect::<String>();
+                error.help(format!(
+                    "the lab `{lab}`{others} has a host with this address, in a network of its own: quorate lab exec -n {lab} -- quorate …"
+                ))
+            }
+            [] => error.help(format!("see it by hand: {show}")),
         },
     }
 }
 
-/// A lab of this machine that has the address, and that we are not in.
-fn lab_of(address: &str) -> Option<String> {
+/// Labs of this machine that have the address, and that we are not in; the one that was made last in front.
+fn labs_of(address: &str) -> Vec<String> {
     use std::os::unix::fs::MetadataExt as _;
-    let here = std::fs::metadata("/proc/self/ns/net").ok()?.ino();
-    std::fs::read_dir("/run/quorate-lab").ok()?.flatten().find_map(|entry| {
-        let lab = entry.file_name().into_string().ok()?;
-        let there = std::fs::metadata(format!("/run/netns/quorate-{lab}")).ok()?.ino();
-        let hosts = std::fs::read_to_string(entry.path().join("hosts")).ok()?;
+    let Ok(here) = std::fs::metadata("/proc/self/ns/net").map(|meta| meta.ino()) else { return Vec::new() };
+    let mut found: Vec<(std::time::SystemTime, String)> = Vec::new();
+    for entry in std::fs::read_dir("/run/quorate-lab").into_iter().flatten().flatten() {
+        let Ok(lab) = entry.file_name().into_string() else { continue };
+        let Ok(there) = std::fs::metadata(format!("/run/netns/quorate-{lab}")) else { continue };
+        let hosts = std::fs::read_to_string(entry.path().join("hosts")).unwrap_or_default();
         let has = hosts.lines().any(|line| line.split_whitespace().any(|word| word == address));
-        (has && here != there).then_some(lab)
-    })
+        if has && here != there.ino() {
+            found.push((there.modified().unwrap_or(std::time::UNIX_EPOCH), lab));
+        }
+    }
+    found.sort();
+    found.into_iter().rev().map(|(_, lab)| lab).collect()
 }
 
 /// A command over the session, with its streams.

@@ -249,6 +249,8 @@ pub struct Told {
     pub host: Arc<str>,
     /// The step.
     pub step: Arc<Step>,
+    /// The step's name, as people read it.
+    pub title: String,
     /// How it ended.
     pub done: Box<Done>,
     /// When it began.
@@ -396,7 +398,7 @@ impl Journal {
 }
 
 fn entry(told: Told, began: Instant) -> Entry {
-    let Told { key, host, step, done, began: from, ended, stood } = told;
+    let Told { key, host, step, title, done, began: from, ended, stood } = told;
     let no_log = done.result.get("_ansible_no_log").is_some_and(Value::is_truthy);
     let failed = matches!(done.status, Status::Failed | Status::Unreachable);
     let message = match &done.error {
@@ -410,7 +412,7 @@ fn entry(told: Told, began: Instant) -> Entry {
     let since = |at: Instant| at.saturating_duration_since(began).as_millis() as u64;
     Entry {
         host: host.to_string(),
-        title: inputs::without_secrets(&step.title()),
+        title: inputs::without_secrets(&title),
         status: STATUSES.iter().position(|status| *status == done.status).unwrap_or(0) as u8,
         ignored: done.ignored,
         failed: failed && !done.ignored,
@@ -605,20 +607,28 @@ impl Past {
     }
 }
 
-/// Every run that is kept, oldest first.
-pub fn runs() -> std::io::Result<Vec<Past>> {
-    let store = match Store::open(&Store::usual(), false) {
-        Ok(store) => store,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut out = Vec::new();
-    for name in store.list()? {
-        if let Ok((bytes, going)) = store.read(&name) {
-            out.extend(Past::read(&name, &bytes, going));
-        }
+/// The newest runs, so many of them, oldest first.
+pub fn newest(count: usize) -> std::io::Result<Vec<Past>> {
+    let Some(store) = existing()? else { return Ok(Vec::new()) };
+    let names = store.list()?;
+    let newest = names.iter().rev();
+    let mut runs: Vec<Past> = newest.filter_map(|name| read(&store, name)).take(count).collect();
+    runs.reverse();
+    Ok(runs)
+}
+
+/// The store, where there is one.
+fn existing() -> std::io::Result<Option<Store>> {
+    match Store::open(&Store::usual(), false) {
+        Ok(store) => Ok(Some(store)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(out)
+}
+
+fn read(store: &Store, name: &Name) -> Option<Past> {
+    let (bytes, going) = store.read(name).ok()?;
+    Past::read(name, &bytes, going)
 }
 
 /// The newest run of a playbook that came to its end, `but` for one. Of other playbooks' runs only the beginning is read.
@@ -655,21 +665,36 @@ pub fn so_far(id: &str) -> Option<Past> {
     Past::read(&name, &bytes, going)
 }
 
-/// The run that people call so: its name, the beginning of it, or `last`.
+/// The newest run that was made in this folder; nothing where none of the newest was.
+pub fn last_here() -> Option<Past> {
+    let here = std::env::current_dir().ok()?;
+    let store = existing().ok()??;
+    let names = store.list().ok()?;
+    let made_here = |name: &&Name| {
+        let head = store.read_up_to(name, HEAD).ok();
+        let begun = head.and_then(|(head, going)| Past::read(name, &head, going));
+        begun.is_some_and(|begun| here == std::path::Path::new(&begun.asked.dir))
+    };
+    names.iter().rev().take(LOOKED_AT).find(made_here).and_then(|name| read(&store, name))
+}
+
+/// The run that people call so: its name, the beginning of it, or `last`. Of the others only names are looked at.
 pub fn find(word: &str) -> Result<Past, String> {
-    let mut runs = runs().map_err(|e| format!("the runs of the past cannot be read: {e}"))?;
-    let names: Vec<String> = runs.iter().map(|run| run.id.clone()).collect();
+    let cannot = |e: std::io::Error| format!("the runs of the past cannot be read: {e}");
+    let none = || "no run is recorded".to_owned();
+    let store = existing().map_err(cannot)?.ok_or_else(none)?;
+    let names = store.list().map_err(cannot)?;
     if word == "last" {
-        return runs.pop().ok_or_else(|| "no run is recorded".to_owned());
+        return names.iter().rev().find_map(|name| read(&store, name)).ok_or_else(none);
     }
-    let mut found: Vec<usize> = (0..runs.len()).filter(|i| runs[*i].id.starts_with(word)).collect();
-    if let Some(exact) = found.iter().copied().find(|i| runs[*i].id == word) {
+    let mut found: Vec<&Name> = names.iter().filter(|name| name.id.starts_with(word)).collect();
+    if let Some(exact) = found.iter().copied().find(|name| name.id == word) {
         found = vec![exact];
     }
     match found.as_slice() {
-        [one] => Ok(runs.swap_remove(*one)),
+        [one] => read(&store, one).ok_or_else(|| format!("the record of run `{}` cannot be read", one.id)),
         [] => {
-            let near = quorate_yaml::nearest(word, names.iter().map(String::as_str));
+            let near = quorate_yaml::nearest(word, names.iter().map(|name| name.id.as_str()));
             let near = near.first().map_or_else(
                 || "`quorate history` lists the runs there are".to_owned(),
                 |near| format!("did you mean `{near}`?"),
@@ -677,7 +702,7 @@ pub fn find(word: &str) -> Result<Past, String> {
             Err(format!("no run is called `{word}`; {near}"))
         }
         many => {
-            let names: Vec<&str> = many.iter().map(|i| runs[*i].id.as_str()).collect();
+            let names: Vec<&str> = many.iter().map(|name| name.id.as_str()).collect();
             Err(format!("`{word}` could be any of {}", names.join(", ")))
         }
     }

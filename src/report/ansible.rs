@@ -193,7 +193,9 @@ impl Ansible {
     fn remember(&mut self, step: &Step, outcome: &Outcome) {
         let failed = matches!(outcome.status, Status::Failed | Status::Unreachable) && !outcome.ignored;
         if self.manner.merges && failed {
-            let what = (step.title(), super::live::failure(outcome));
+            // the name of the host is no difference
+            let said = super::live::without_host(&super::live::failure(outcome), &outcome.host);
+            let what = (step.title(), said);
             self.alike.entry(what).or_default().push(Self::host(outcome));
         }
     }
@@ -400,8 +402,8 @@ fn format_chain(chain: &ErrorChain) -> String {
         }
         out.push_str(&origin(*span));
     }
-    if let Some(help) = &chain.help {
-        out.push_str(help);
+    if let Some(help) = chain.way_out() {
+        out.push_str(&help);
         out.push_str("\n\n");
     }
     out

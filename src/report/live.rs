@@ -23,6 +23,8 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 const TICK: Duration = Duration::from_millis(120);
 /// So many lines of a failed command's own words.
 const TAIL: usize = 12;
+/// From more hosts on, the recap has a line only for those that failed; and for no more than these.
+const ROWS: usize = 60;
 /// So many things that were changed are named below the recap.
 const CHANGES: usize = 12;
 
@@ -38,6 +40,7 @@ struct Now {
     /// How long those took that have ended and are not told yet.
     took: std::collections::HashMap<(StepId, Arc<str>), Duration>,
     clusters: IndexMap<String, Sighting>,
+    probe: Option<Arc<crate::probe::Probe>>,
     hosts: usize,
 }
 
@@ -76,6 +79,11 @@ impl Running {
         if let Some(work) = self.now().work.get_mut(&(step, host.clone())) {
             work.waits = what;
         }
+    }
+
+    /// Who measures meanwhile whether clients can read and write.
+    pub fn probe(&self, probe: Arc<crate::probe::Probe>) {
+        self.now().probe = Some(probe);
     }
 
     /// How a cluster was when it was looked at last.
@@ -134,8 +142,8 @@ struct Open {
     unreachable: usize,
     slowest: Option<(Arc<str>, Duration)>,
     retry: Option<i64>,
-    /// What was said, and by whom: those who say the same share it.
-    said: IndexMap<(Tone, String), Vec<String>>,
+    /// What was said, and by whom: those who say the same share it. With the words of the first.
+    said: IndexMap<(Tone, String), (Vec<String>, String)>,
 }
 
 /// When an event is told.
@@ -254,7 +262,9 @@ impl View {
         };
         let of = |text: String| item.map_or(text.clone(), |item| format!("(item={item}) {text}"));
         let mut say = |tone: Tone, text: String| {
-            let hosts = open.said.entry((tone, text)).or_default();
+            // a difference shows what it shows
+            let same = if tone == Tone::Error { without_host(&text, &outcome.host) } else { text.clone() };
+            let (hosts, _) = open.said.entry((tone, same)).or_insert_with(|| (Vec::new(), text));
             if !hosts.contains(&host) {
                 hosts.push(host.clone());
             }
@@ -284,7 +294,9 @@ impl View {
             && !looped
             && let Some(text) = debug_text(outcome)
         {
-            open.said.entry((Tone::Plain, text)).or_default().push(outcome.host.to_string());
+            let (hosts, _) =
+                open.said.entry((Tone::Plain, text.clone())).or_insert_with(|| (Vec::new(), text));
+            hosts.push(outcome.host.to_string());
         }
         open.retry = None;
         match outcome.status {
@@ -387,7 +399,8 @@ impl View {
         }
         let line = self.row(sign, &open.role, &open.name_alone(), &tail, columns, 44);
         let mut out = vec![self.look.paint(tone, &line)];
-        for ((tone, text), hosts) in &open.said {
+        for ((tone, same), (hosts, text)) in &open.said {
+            let text = if hosts.len() > 1 { same } else { text };
             let mut hosts = hosts.clone();
             hosts.sort();
             let several = total > 1;
@@ -435,7 +448,8 @@ impl View {
             steps.entry(*id).or_default().push((host, work));
         }
         let mut out = Vec::new();
-        let most = rows.saturating_sub(state.clusters.len() + 2).clamp(1, 5);
+        let probes = state.probe.as_ref().map(|probe| probe.now()).unwrap_or_default();
+        let most = rows.saturating_sub(state.clusters.len() + probes.len() + 2).clamp(1, 5);
         for (id, work) in steps.iter().take(most) {
             out.push(self.running(*id, work, spin, now, columns));
         }
@@ -445,6 +459,11 @@ impl View {
         }
         for (name, cluster) in &state.clusters {
             out.push(self.cluster(name, cluster, columns));
+        }
+        for line in probes {
+            let line = line.replace('·', self.signs.dot);
+            let tone = if line.contains("CANNOT") { Tone::Error } else { Tone::Plain };
+            out.push(self.look.paint(tone, &cut(&format!("  {line}"), columns, self.signs.dots)));
         }
         out.truncate(rows.saturating_sub(1).max(1));
         out
@@ -600,12 +619,51 @@ fn debug_text(outcome: &Outcome) -> Option<String> {
     })
 }
 
+/// A message without what is the host's own in it, so that hosts that fail alike say the same.
+pub(super) fn without_host(text: &str, host: &str) -> String {
+    let after = |words: &str| {
+        let rest = text.split_once(words)?.1;
+        rest.split([' ', ':']).next().filter(|word| !word.is_empty() && !rest.starts_with('['))
+    };
+    let names = [Some(host), after("connect to host "), after("resolve hostname ")];
+    let mut out = text.to_owned();
+    for name in names.into_iter().flatten().filter(|name| name.len() > 1) {
+        let mut fresh = String::with_capacity(out.len());
+        let mut rest = out.as_str();
+        while let Some(at) = rest.find(name) {
+            let part = |c: Option<char>| {
+                c.is_some_and(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'))
+            };
+            let (before, behind) = (&rest[..at], &rest[at + name.len()..]);
+            // `10.0.0.1` is no part of `10.0.0.10`; a full stop may end a sentence
+            let mut next = behind.chars();
+            let ends = match next.next() {
+                Some('.') => !part(next.next()),
+                other => !part(other),
+            };
+            let whole = ends && !part(before.chars().next_back().or(fresh.chars().next_back()));
+            fresh.push_str(before);
+            fresh.push_str(if whole { "HOST" } else { name });
+            rest = behind;
+        }
+        fresh.push_str(rest);
+        out = fresh;
+    }
+    out
+}
+
 /// A failure for people: what was said, where, and the last words of the command.
 pub(super) fn failure(outcome: &Outcome) -> String {
     let mut out = match &outcome.error {
         Some(chain) if !chain.links.is_empty() => {
             let words: Vec<&str> = chain.links.iter().map(|(text, _)| text.trim_end_matches('.')).collect();
-            words.join(": ")
+            let words = words.join(": ");
+            match chain.code {
+                Some(code) => {
+                    format!("error[{code}]: {}", words.strip_prefix("Task failed: ").unwrap_or(&words))
+                }
+                None => words,
+            }
         }
         _ => outcome.result.get("msg").map(str_of).unwrap_or_default(),
     };
@@ -628,12 +686,46 @@ pub(super) fn failure(outcome: &Outcome) -> String {
         }
         if let Some(help) = &chain.help {
             out.push_str(&format!("\nhelp: {help}"));
+        } else if let Some(code) = chain.code {
+            out.push_str(&format!("\nhelp: quorate help {code}"));
         }
     }
     if outcome.ignored {
         out.push_str("\nignored, as the task says");
     }
     out
+}
+
+/// A recap that a screen has room for: of many hosts, those that failed or were lost; what became of the others, counted.
+fn brief(recap: &super::Recap) -> (super::Recap, Option<String>) {
+    if recap.hosts.len() <= ROWS {
+        return (recap.clone(), None);
+    }
+    let mut shown = super::Recap { custom: recap.custom.clone(), ..super::Recap::default() };
+    let (mut count, mut bad, mut sums) = (0, 0, super::Counts::default());
+    for (host, counts) in &recap.hosts {
+        let failed = counts.failed + counts.unreachable > 0;
+        if failed && shown.hosts.len() < ROWS {
+            shown.hosts.insert(host.clone(), *counts);
+            continue;
+        }
+        count += 1;
+        bad += usize::from(failed);
+        sums.ok += counts.ok;
+        sums.changed += counts.changed;
+        sums.skipped += counts.skipped;
+    }
+    let well = if bad == 0 {
+        "none of them failed".to_owned()
+    } else {
+        format!("{bad} OF THEM FAILED OR WERE UNREACHABLE")
+    };
+    let more = if shown.hosts.is_empty() { "" } else { "more " };
+    let rest = format!(
+        "{count} {more}hosts, {well}: ok={} changed={} skipped={} in all",
+        sums.ok, sums.changed, sums.skipped
+    );
+    (shown, (count > 0).then_some(rest))
 }
 
 fn seconds(took: Duration) -> String {
@@ -778,7 +870,12 @@ impl Reader for Live {
         }
         if let Event::Finished(recap) = event {
             self.stop();
-            self.inner.event(event);
+            let (shown, rest) = brief(recap);
+            self.inner.event(&Event::Finished(shown));
+            if let Some(rest) = rest {
+                display::out(&rest);
+                display::out("");
+            }
             self.sum(recap);
         }
     }

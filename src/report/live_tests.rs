@@ -225,3 +225,36 @@ fn what_was_changed_is_named_with_its_hosts() {
     assert_eq!((lines.len(), lines.last().map(String::as_str)), (CHANGES, Some("  and 32 more")));
     assert!(lines.iter().all(|line| line.width() <= 79), "{lines:#?}");
 }
+
+#[test]
+fn what_is_the_hosts_own_is_no_difference() {
+    let said = |host: &str, address: &str| {
+        let text = format!(
+            "Failed to connect to the host via ssh: ssh: connect to host {address} port 22: Connection refused\nhelp: see it by hand: ssh -v admin@{address}"
+        );
+        without_host(&text, host)
+    };
+    assert_eq!(said("db1", "10.0.0.1"), said("db2", "10.0.0.10"));
+    assert!(said("db1", "10.0.0.1").ends_with("ssh -v admin@HOST"), "{}", said("db1", "10.0.0.1"));
+    assert_eq!(without_host("10.0.0.10 is not 10.0.0.1.", "10.0.0.1"), "10.0.0.10 is not HOST.");
+    assert_eq!(without_host("Origin: /srv/web/play.yml", "web"), "Origin: /srv/web/play.yml");
+}
+
+#[test]
+fn a_recap_of_thousands_of_hosts_names_those_that_failed() {
+    let mut recap = crate::report::Recap::default();
+    for nth in 0..3000 {
+        let mut counts = crate::report::Counts { ok: 2, changed: 1, ..Default::default() };
+        counts.failed = u32::from(nth % 1500 == 7);
+        recap.hosts.insert(format!("h{nth}").into(), counts);
+    }
+    let (shown, rest) = brief(&recap);
+    assert_eq!(shown.hosts.keys().map(|host| &**host).collect::<Vec<_>>(), ["h7", "h1507"]);
+    assert_eq!(rest.unwrap(), "2998 more hosts, none of them failed: ok=5996 changed=2998 skipped=0 in all");
+    for counts in recap.hosts.values_mut() {
+        counts.unreachable = 1;
+    }
+    let (shown, rest) = brief(&recap);
+    assert_eq!(shown.hosts.len(), ROWS);
+    assert!(rest.unwrap().starts_with("2940 more hosts, 2940 OF THEM FAILED OR WERE UNREACHABLE:"));
+}

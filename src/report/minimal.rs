@@ -84,8 +84,7 @@ impl Minimal {
         };
         display::out(&self.look.paint(tone, &text));
         // beside the grammar that scripts read
-        if let Some(help) =
-            outcome.error.as_ref().and_then(|chain| chain.help.as_ref()).filter(|_| self.helps)
+        if let Some(help) = outcome.error.as_ref().and_then(|chain| chain.way_out()).filter(|_| self.helps)
             && self.helped.insert(help.clone())
         {
             display::err(&format!("help: {help}"));

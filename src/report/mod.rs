@@ -81,6 +81,20 @@ pub struct ErrorChain {
     pub links: Vec<(String, Span)>,
     /// The next thing to try.
     pub help: Option<String>,
+    /// What `quorate help CODE` says more of. Nothing where Ansible's own commands speak.
+    pub code: Option<&'static str>,
+}
+
+impl ErrorChain {
+    /// The way out on one line, with the code to look it up by.
+    pub fn way_out(&self) -> Option<String> {
+        match (&self.help, self.code) {
+            (Some(help), Some(code)) => Some(format!("{help} [{code}]")),
+            (Some(help), None) => Some(help.clone()),
+            (None, Some(code)) => Some(format!("quorate help {code}")),
+            (None, None) => None,
+        }
+    }
 }
 
 /// Counts of a host.

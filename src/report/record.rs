@@ -289,7 +289,11 @@ impl Recorder {
         let message = match (&outcome.error, failed) {
             (Some(chain), true) if !chain.links.is_empty() => {
                 let words: Vec<&str> = chain.links.iter().map(|(text, _)| text.as_str()).collect();
-                words.join(" ")
+                let mut message = words.join(" ");
+                if let Some(help) = chain.way_out() {
+                    message.push_str(&format!("\n{help}"));
+                }
+                message
             }
             (_, true) => outcome.result.get("msg").map(str_of).unwrap_or_default(),
             // skipped, but for no condition of its own: check mode cannot tell

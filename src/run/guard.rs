@@ -268,7 +268,7 @@ impl Guard {
         let seen = case.look().await;
         if let Some(forecast) = case.call.run.forecast.get() {
             let absence = crate::forecast::Absence {
-                title: case.call.step.title(),
+                title: case.call.title(),
                 host: case.host.clone(),
                 comes_back: matches!(case.step, Step::Restart(_)),
             };
@@ -350,7 +350,7 @@ impl Guard {
             case.hand_over(seen, member.id).await;
         }
         case.reach.start_nothing();
-        let holder = format!("{} ({})", case.step.describe(seen), case.call.step.title());
+        let holder = format!("{} ({})", case.step.describe(seen), case.call.title());
         case.lane.state().holder = Some(holder.clone());
         let claim = Claim {
             cluster: case.cluster.name().to_owned(),
@@ -429,7 +429,7 @@ impl Case<'_> {
                 self.lane.turn.clone().lock_owned().await
             }
         };
-        self.lane.state().holder = Some(format!("{} ({})", self.host, self.call.step.title()));
+        self.lane.state().holder = Some(format!("{} ({})", self.host, self.call.title()));
         if self.call.run.is_interrupted() {
             let message = "interrupted before this step began".to_owned();
             return Err(Refusal {

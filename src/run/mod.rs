@@ -7,6 +7,7 @@ mod ahead;
 pub mod argspec;
 mod cursor;
 mod debugger;
+mod diagnose;
 mod expand;
 pub mod guard;
 mod outbox;

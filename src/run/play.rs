@@ -41,6 +41,8 @@ pub struct Runner {
     pub asks: bool,
     /// Steps that were asked about, and whether they are to run.
     answered: HashMap<StepId, bool>,
+    /// Names of steps as the journal has them, where they are templates.
+    titles: HashMap<StepId, String>,
     /// Counts so far.
     pub recap: Recap,
     failed: HashSet<Arc<str>>,
@@ -205,6 +207,7 @@ impl Runner {
             start_at,
             asks: false,
             answered: HashMap::new(),
+            titles: HashMap::new(),
             recap: Recap::default(),
             failed: HashSet::new(),
             unreachable: HashSet::new(),
@@ -1068,8 +1071,9 @@ impl Runner {
                                 help: if self.run.shared.options.ansible_manners {
                                     diag.help.clone()
                                 } else {
-                                    diag.said_after()
+                                    diag.way_out()
                                 },
+                                code: (!self.run.shared.options.ansible_manners).then_some(diag.code),
                             })),
                             delegate: None,
                             notify: Vec::new(),
@@ -1706,7 +1710,20 @@ impl Runner {
                 forecast.ended(&work.key, name, step, &done);
             }
             if let Some(journal) = self.run.journal.get() {
+                // one name for all hosts: that of the first
+                let title = match self.titles.get(&step.id) {
+                    Some(title) => title.clone(),
+                    None => {
+                        let scope = TaskScope::new(&self.run.shared, &batch.vars, name, Some(step));
+                        let title = self.title_of(&scope, step);
+                        if step.task.name.as_ref().is_some_and(Str::is_template) {
+                            self.titles.insert(step.id, title.clone());
+                        }
+                        title
+                    }
+                };
                 journal.told(crate::journal::Told {
+                    title,
                     key: work.key,
                     host: name.clone(),
                     step: step.clone(),
@@ -2305,7 +2322,8 @@ async fn held(
             effects: Vec::new(),
             error: Some(Arc::new(crate::report::ErrorChain {
                 links: vec![(message, step.task.span)],
-                help: Some("Make a new plan, and look at it.".into()),
+                help: Some("make a new plan, and look at it".into()),
+                code: None,
             })),
             delegate: None,
             notify: Vec::new(),

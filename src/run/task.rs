@@ -9,7 +9,7 @@
 
 use super::actions::{self, ActionCall};
 use super::ahead::{self, Commit, Flight, Tail};
-use super::{Run, target};
+use super::{Run, diagnose, target};
 use crate::connect::ConnectError;
 use crate::plan::Step;
 use crate::playbook::{Kw, short_name};
@@ -128,6 +128,8 @@ pub struct Failure {
     pub unreachable: bool,
     /// The next thing to try.
     pub help: Option<String>,
+    /// What it is, in the catalogue of codes.
+    pub code: Option<&'static str>,
 }
 
 impl Failure {
@@ -176,6 +178,7 @@ struct Attempt {
     delegate: Option<String>,
     ignored: bool,
     help: Option<String>,
+    code: Option<&'static str>,
 }
 
 /// Runs a step on a host.
@@ -278,8 +281,7 @@ impl Life<'_> {
     }
 
     fn finish_single(&self, scope: &TaskScope, attempt: Attempt) -> Done {
-        let chain = (!attempt.links.is_empty())
-            .then(|| Arc::new(ErrorChain { links: attempt.links.clone(), help: attempt.help.clone() }));
+        let chain = self.chain(scope, &attempt);
         let mut result = attempt.result;
         let no_log = self.no_log(scope);
         if no_log {
@@ -296,6 +298,18 @@ impl Life<'_> {
             register: self.register_name(scope),
             result: Arc::new(result),
         }
+    }
+
+    /// What is said of a failure.
+    fn chain(&self, scope: &TaskScope, attempt: &Attempt) -> Option<Arc<ErrorChain>> {
+        let known = diagnose::Known {
+            code: attempt.code,
+            help: attempt.help.as_deref(),
+            links: &attempt.links,
+            result: &attempt.result,
+            ignored: attempt.ignored,
+        };
+        diagnose::chain(scope, self.step, &known)
     }
 
     fn register_name(&self, scope: &TaskScope) -> Option<String> {
@@ -384,6 +398,7 @@ impl Life<'_> {
                     delegate: None,
                     ignored: false,
                     help: None,
+                    code: None,
                 },
             );
             done.looped = false;
@@ -528,9 +543,7 @@ impl Life<'_> {
                     status: attempt.status,
                     result: Arc::new(shown(&attempt.result, no_log)),
                     ignored: attempt.ignored,
-                    error: (!attempt.links.is_empty()).then(|| {
-                        Arc::new(ErrorChain { links: attempt.links.clone(), help: attempt.help.clone() })
-                    }),
+                    error: self.chain(&scope, &attempt),
                 };
                 let label = Str::from(label.as_ref().map(str_of).unwrap_or_default());
                 (self.tell)(Event::Item { step: self.step.clone(), label, outcome });
@@ -851,14 +864,23 @@ impl Life<'_> {
                 }
             }
         }
-        let help = failure.help;
+        let (help, code) = (failure.help, failure.code);
         let links = if failure.links.is_empty() {
             let message = result.get("msg").map(str_of).unwrap_or_default();
             vec![(format!("Task failed: Action failed: {message}"), self.step.task.span)]
         } else {
             failure.links
         };
-        self.excused(Attempt { result, status, links, effects: Vec::new(), delegate: None, ignored, help })
+        self.excused(Attempt {
+            result,
+            status,
+            links,
+            effects: Vec::new(),
+            delegate: None,
+            ignored,
+            help,
+            code,
+        })
     }
 
     async fn once(&self, scope: &TaskScope) -> Attempt {
@@ -892,6 +914,7 @@ impl Life<'_> {
             delegate: attempt.delegate,
             ignored: false,
             help: None,
+            code: None,
         }
     }
 
@@ -1055,8 +1078,16 @@ impl Life<'_> {
         } else {
             Vec::new()
         };
-        let mut attempt =
-            Attempt { result, status, links, effects, delegate: delegate_label, ignored: false, help: None };
+        let mut attempt = Attempt {
+            result,
+            status,
+            links,
+            effects,
+            delegate: delegate_label,
+            ignored: false,
+            help: None,
+            code: None,
+        };
         self.verdict(scope, &mut attempt);
         Ok(attempt)
     }
@@ -1456,6 +1487,7 @@ fn skipped(condition: Value) -> Attempt {
         delegate: None,
         ignored: false,
         help: None,
+        code: None,
     }
 }
 
@@ -1598,6 +1630,7 @@ pub fn connection_failure(step: &Step, error: &ConnectError) -> Failure {
             links: vec![(text, step.task.span)],
             unreachable: true,
             help: error.help.clone(),
+            code: Some(diagnose::of_stage(error)),
         }
     } else {
         let text = format!("Task failed: {message}");
@@ -1606,6 +1639,7 @@ pub fn connection_failure(step: &Step, error: &ConnectError) -> Failure {
             links: vec![(text, step.task.span)],
             unreachable: false,
             help: error.help.clone(),
+            code: Some(diagnose::of_stage(error)),
         }
     }
 }

@@ -57,6 +57,16 @@ client_ends() {
   [ "$waited" -le "$limit" ] || { echo "$note; more than $limit ms"; return 1; }
 }
 
+# said NAME COMMAND…: what it says, both streams and how it ends, is what stands in tests/lab/said/NAME.txt, but for
+# times, releases, ids, and which member leads. QUORATE_RECORD=self writes that file.
+said() {
+  local file=$here/tests/lab/said/$1.txt; shift
+  { "$@" 2>&1; echo "? $?"; } | sed -E "s#$work#HERE#g; s/$lab/LAB/g; s/[0-9]+(\.[0-9]+)? ?(s|ms|MiB|MB|GiB)\b/N \2/g
+    s/\b3\.[0-9]+\.[0-9]+\b/RELEASE/g; s/\b[0-9a-f]{12,16}\b/ID/g; s/\b(leader|voter) healthy/member healthy/g; s/[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9:]{8})?/WHEN/g; s/ +$//" >"$work/said.now"
+  if [ -n "${QUORATE_RECORD:-}" ]; then mkdir -p "${file%/*}"; cp "$work/said.now" "$file"; fi
+  diff -u "$file" "$work/said.now"
+}
+
 # case_ NAME FUNCTION ARGUMENTS…: PASS or FAIL. There is a clock in most of this: what fails is run once more, and is
 # then said to have failed at first.
 case_() {

@@ -36,6 +36,7 @@ static SPEC: Spec = Spec::new("copy", "Puts a file or a directory tree with a gi
         Param::raw("directory_mode").doc("Permission bits for directories that are made."),
         Param::bool("follow").default_bool(false).doc("Writes to what a link at the destination leads to, instead of replacing the link."),
         Param::bool("local_follow").doc("Follows links inside the source tree instead of copying them as links."),
+        Param::bool("decrypt").hidden().doc("Decrypts a vaulted file on the controller, which is the default."),
         Param::str("checksum").doc("SHA-1 that the content has to have."),
         Param::str("_original_basename").doc("Name of the source file; set by the controller."),
         Param::str("_content").hidden().doc("SHA-256 of the content; set by the controller."),

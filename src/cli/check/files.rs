@@ -61,7 +61,9 @@ fn below(path: &Path, names: &[&str]) -> bool {
 
 /// What a file is. `text` is what it holds.
 pub(crate) fn kind_of(path: &Path, text: &str) -> Kind {
-    if path.extension().is_some_and(|ext| ext == "j2") {
+    // `globals.yml` below a role's templates is no YAML before it is rendered
+    let of_role = matches!(role_of(path), Some((_, "templates")));
+    if of_role || path.extension().is_some_and(|ext| ext == "j2") {
         return Kind::Template;
     }
     if below(path, &["group_vars", "host_vars"]) {

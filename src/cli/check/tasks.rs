@@ -161,9 +161,17 @@ impl<'a> Lint<'a> {
                 }
                 let known = params.iter().filter(|param| !param.hidden && !param.name.starts_with('_'));
                 let known: BTreeSet<&str> = known.map(|param| param.name).collect();
-                let mut diag = Diag::error("E0145", format!("`{called}` takes no argument `{name}`"))
-                    .at(*place)
-                    .did_you_mean(name, &known);
+                // this one never looks at what it does not know
+                let unread = matches!(short_name(called), "fetch");
+                let diag = if unread {
+                    Diag::warning(
+                        "W0145",
+                        format!("`{called}` knows no argument `{name}`, and passes over it"),
+                    )
+                } else {
+                    Diag::error("E0145", format!("`{called}` takes no argument `{name}`"))
+                };
+                let mut diag = diag.at(*place).did_you_mean(name, &known);
                 meant.extend(quorate_yaml::nearest(name, known.iter().copied()).first().copied());
                 if diag.help.is_none() && known.len() <= 12 {
                     diag =

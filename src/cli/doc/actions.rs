@@ -9,7 +9,7 @@ const fn action(name: &'static str, summary: &'static str, params: &'static [Par
 }
 
 const TASKS_FROM: &[Param] = &[
-    Param::str("name").required().doc("The role."),
+    Param::str("name").aliases(&["role"]).required().doc("The role."),
     Param::str("tasks_from").default_str("main").doc("File of its `tasks/`."),
     Param::str("vars_from").default_str("main").doc("File of its `vars/`."),
     Param::str("defaults_from").default_str("main").doc("File of its `defaults/`."),
@@ -22,7 +22,7 @@ const TASKS_FROM: &[Param] = &[
 ];
 
 const INCLUDE_ROLE: &[Param] = &[
-    Param::str("name").required().doc("The role."),
+    Param::str("name").aliases(&["role"]).required().doc("The role."),
     Param::str("tasks_from").default_str("main").doc("File of its `tasks/`."),
     Param::str("vars_from").default_str("main").doc("File of its `vars/`."),
     Param::str("defaults_from").default_str("main").doc("File of its `defaults/`."),

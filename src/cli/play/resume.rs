@@ -16,7 +16,10 @@ fn out_of_date(text: String) -> Cannot {
 
 /// Finds the run, and completes the command line with what it was asked for.
 pub(super) fn take_up(args: &mut Args, word: &str) -> Result<Past, Cannot> {
-    let past = journal::find(word).map_err(|text| Cannot::start(format!("error: {text}")))?;
+    // `last` means the last one here; runs elsewhere have other playbooks
+    let here = if word == "last" { journal::last_here() } else { None };
+    let past = here.map_or_else(|| journal::find(word), Ok);
+    let past = past.map_err(|text| Cannot::start(format!("error: {text}")))?;
     let id = past.id.clone();
     match past.end {
         End::Going => return Err(out_of_date(format!("run {id} is still going on"))),
@@ -213,6 +216,10 @@ pub(super) fn end(run: &Run, code: u8, recap: &Recap, ansible: bool) {
     journal.end(code, run.is_interrupted(), recap);
     // who was held to a plan makes a new one
     if ansible || matches!(code, status::DONE | status::OUT_OF_DATE) {
+        return;
+    }
+    // and where nothing was changed, neither: who follows a refusal changes something first
+    if !run.is_interrupted() && recap.hosts.values().all(|counts| counts.changed == 0) {
         return;
     }
     let stand = journal::find(&journal.id).map_or(0, |past| Resume::of(&past).standing());

@@ -60,6 +60,17 @@ pub struct ActionCall<'a> {
     pub async_: Option<(u64, u64)>,
 }
 
+impl ActionCall<'_> {
+    /// The name of the task as people read it: rendered, or as it is written where that cannot be.
+    pub(crate) fn title(&self) -> String {
+        let name = self.step.task.name.as_ref().filter(|name| name.is_template());
+        let rendered = name.and_then(|name| {
+            crate::vars::render::value(self.scope, &quorate_value::Value::Str(name.clone())).ok()
+        });
+        rendered.map_or_else(|| self.step.title(), |name| self.step.titled(&quorate_value::str_of(&name)))
+    }
+}
+
 /// A result and what follows from it.
 pub type ActionResult = Result<(Dict, Vec<Effect>), Failure>;
 

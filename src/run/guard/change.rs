@@ -83,7 +83,7 @@ impl Guard {
                 case.tell(1, format!("{what}: {note}"));
             }
         }
-        let holder = format!("{what} ({})", call.step.title());
+        let holder = format!("{what} ({})", call.title());
         case.lane.state().holder = Some(holder.clone());
         let target = step.target().and_then(|target| seen.find(target));
         let claim = Claim {
