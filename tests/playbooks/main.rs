@@ -332,8 +332,9 @@ fn ansible_core_packs_python_modules() {
         return;
     }
     let links = links();
+    let collection = "collections/ansible_collections/my/own/plugins";
     let module = "from ansible.module_utils.basic import AnsibleModule\nfrom ansible.module_utils.ours_too import word\n\n\ndef main():\n    module = AnsibleModule(argument_spec=dict(name=dict(type='str', required=True), n=dict(type='int', default=1)), supports_check_mode=True)\n    module.exit_json(changed=not module.check_mode, greeting=word + ' ' + module.params['name'], n=module.params['n'])\n\n\nif __name__ == '__main__':\n    main()\n";
-    let play = "- hosts: h1\n  gather_facts: false\n  tasks:\n  - ours: {name: \"\u{fc} 'you' \\\\\", n: '3'}\n    register: r\n  - debug: {msg: '{{ r.greeting }} {{ r.n + 1 }} {{ r.changed }}'}\n  - ours:\n    ignore_errors: true\n";
+    let play = "- hosts: h1\n  gather_facts: false\n  tasks:\n  - ours: {name: \"\u{fc} 'you' \\\\\", n: '3'}\n    register: r\n  - debug: {msg: '{{ r.greeting }} {{ r.n + 1 }} {{ r.changed }}'}\n  - ours:\n    ignore_errors: true\n  - my.own.theirs: {name: you}\n    register: r\n  - debug: {msg: 'from a collection {{ r.n }}'}\n  - my.own.acts: {}\n";
     let case = Case {
         file: 0,
         title: String::new(),
@@ -341,6 +342,16 @@ fn ansible_core_packs_python_modules() {
             ("play.yml".into(), play.into()),
             ("library/ours.py".into(), module.into()),
             ("module_utils/ours_too.py".into(), "word = 'hello'\n".into()),
+            (
+                format!("{collection}/modules/theirs.py"),
+                module.replace(
+                    "ansible.module_utils.ours_too",
+                    "ansible_collections.my.own.plugins.module_utils.more",
+                ),
+            ),
+            (format!("{collection}/module_utils/more.py"), "word = 'good day'\n".into()),
+            (format!("{collection}/modules/acts.py"), module.into()),
+            (format!("{collection}/action/acts.py"), "# the controller's part\n".into()),
         ],
         args: String::new(),
         said: String::new(),
@@ -348,6 +359,8 @@ fn ansible_core_packs_python_modules() {
     };
     let path = format!("{}:{}:/usr/bin:/bin", links.path().display(), oracle.display());
     let said = perform(&case, links.path(), HOSTS, &[("PATH", &path)]);
+    assert!(said.contains("\"msg\": \"from a collection 1\""), "{said}");
+    assert!(said.contains("a plug-in on the controller does its work (my.own.acts)"), "{said}");
     assert!(said.contains("\"msg\": \"hello \u{fc} 'you' \\\\ 4 True\""), "{said}");
     assert!(said.contains("\"msg\": \"missing required arguments: name\""), "{said}");
 }

@@ -112,7 +112,7 @@ fn is_astral(c: char) -> bool {
 
 fn any_text(value: &Value, test: &impl Fn(&str) -> bool) -> bool {
     match value {
-        Value::Str(text) => test(text),
+        Value::Str(text) | Value::Vault(text) => test(text),
         Value::List(items) => items.iter().any(|item| any_text(item, test)),
         Value::Dict(entries) => {
             entries.iter().any(|(key, value)| key.as_str().is_some_and(test) || any_text(value, test))

@@ -1,6 +1,6 @@
 //! Modules in Python with Ansible's libraries, where the controller happens to have ansible-core.
 //!
-//! In: a file of a `library/` folder. Out: a program of its own, with a place for the arguments, as the helper runs those
+//! In: a file of a `library/` folder, or the name of a module that an installed collection has. Out: a program of its own, with a place for the arguments, as the helper runs those
 //! (`agent/src/modules/foreign.rs`). ansible-core on the controller packs it, asked through a script of ours on the
 //! standard input of its Python; the host needs a Python as well. Nothing else here ever needs either.
 //!
@@ -49,7 +49,18 @@ pub(super) async fn payload(
     name: &str,
     path: &Path,
 ) -> Result<Option<Arc<str>>, Failure> {
+    packed(call, name, Some(path)).await
+}
+
+/// The payload of a module that one of the collections has which the controller's ansible-core finds.
+pub(super) async fn installed(call: &ActionCall<'_>, name: &str) -> Result<Option<Arc<str>>, Failure> {
+    packed(call, name, None).await
+}
+
+async fn packed(call: &ActionCall<'_>, name: &str, file: Option<&Path>) -> Result<Option<Arc<str>>, Failure> {
     let Some(python) = python() else { return Ok(None) };
+    // what has no file has its name
+    let path = file.unwrap_or(Path::new(name));
     let mut packed = call.run.payloads.0.lock().await;
     if let Some(found) = packed.by_file.get(path) {
         return Ok(Some(found.clone()));
@@ -57,7 +68,7 @@ pub(super) async fn payload(
     let trouble = |why: &str| {
         let mut failure = Failure::action(format!(
             "the module {name} ({}) is written in Python, and ansible-core ({}) could not pack it: {why}",
-            path.display(),
+            file.map_or_else(|| "of a collection".to_owned(), |path| path.display().to_string()),
             python.display()
         ));
         failure.help = Some(
@@ -71,9 +82,11 @@ pub(super) async fn payload(
     let mut beside: Vec<PathBuf> = vec![call.run.shared.options.playbook_dir.join("module_utils")];
     beside.extend(absolute.parent().and_then(Path::parent).map(|dir| dir.join("module_utils")));
     let beside = beside.iter().filter(|dir| dir.is_dir()).map(|dir| Value::from(dir.display().to_string()));
-    let collections = call.run.shared.settings.paths("COLLECTIONS_PATHS");
+    // those beside the playbook come first, as with Ansible
+    let mut collections = vec![call.run.shared.options.playbook_dir.join("collections")];
+    collections.extend(call.run.shared.settings.paths("COLLECTIONS_PATHS"));
     let asked = dict! {
-        "name" => name, "path" => absolute.display().to_string(), "mark" => "the arguments of the task",
+        "name" => name, "path" => file.map(|_| absolute.display().to_string()).unwrap_or_default(), "mark" => "the arguments of the task",
         "place" => quorate_agent::modules::foreign::PLACE, "module_utils" => beside.collect::<Value>(),
         "collections" => collections.iter().map(|dir| Value::from(dir.display().to_string())).collect::<Value>(),
     };
@@ -95,6 +108,10 @@ pub(super) async fn payload(
         .await
         .map_err(|_| trouble("it took longer than two minutes"))?
         .map_err(|e| trouble(&crate::playbook::plain_io(&e)))?;
+    // no collection has it, or ansible-core is too old to say
+    if file.is_none() && output.status.code() == Some(4) {
+        return Ok(None);
+    }
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(trouble(said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no word why")));

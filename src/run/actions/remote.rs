@@ -53,14 +53,21 @@ pub(super) async fn module(
     let short = crate::playbook::short_name(name);
     let (mut job, mut blobs) = (job(call, name, args), blobs);
     if quorate_agent::modules::find(name).is_none() {
-        let Some(path) = library_file(call, short) else {
+        let found = match library_file(call, short) {
+            Some(path) => Some(foreign(call, short, &path).await?),
+            None => match super::bridge::installed(call, name).await? {
+                Some(payload) => Some(program(call, short, packed_text(&payload), true)?),
+                None => None,
+            },
+        };
+        let Some((program, blob)) = found else {
             let mut failure = Failure::action(format!("Quorate does not have the module {short}."));
             failure.help = Some(
-                "write the task with modules that `quorate doc -l` lists, or skip it with `when`".into(),
+                "write the task with modules that `quorate doc -l` lists, or skip it with `when`; where this controller has ansible-core and the collection, and the host Python, it runs as it is"
+                    .into(),
             );
             return Err(failure);
         };
-        let (program, blob) = foreign(call, short, &path).await?;
         let given = std::mem::replace(&mut job.args, program);
         job.args.insert("_arguments", given);
         job.module = "quorate_foreign".into();
@@ -269,34 +276,47 @@ fn is_ansibles(text: &str) -> bool {
 
 /// What the helper needs to run such a module: its content, with the interpreter that the host has.
 async fn foreign(call: &ActionCall<'_>, name: &str, path: &std::path::Path) -> Result<(Dict, Blob), Failure> {
-    use sha2::Digest as _;
-    let mut bytes = std::fs::read(path).map_err(|e| {
+    let bytes = std::fs::read(path).map_err(|e| {
         Failure::action(format!("could not read {}: {}", path.display(), crate::playbook::plain_io(&e)))
     })?;
     let packed = match std::str::from_utf8(&bytes) {
         Ok(text) if is_ansibles(text) => super::bridge::payload(call, name, path).await?,
         _ => None,
     };
-    let bridged = packed.is_some();
     if let Some(payload) = packed {
-        // any Python of the host, unless a variable says which
-        bytes = match payload.split_once('\n') {
-            Some((_, rest)) => format!("#!/usr/bin/env python3\n{rest}").into_bytes(),
-            None => payload.as_bytes().to_vec(),
-        };
+        return program(call, name, packed_text(&payload), true);
     }
+    if std::str::from_utf8(&bytes).is_ok_and(is_ansibles) {
+        let mut failure = Failure::action(format!(
+            "the module {name} ({}) is written in Python with Ansible's libraries, which hosts do not get from Quorate",
+            path.display()
+        ));
+        failure.help = Some(
+            "install ansible-core on this controller, which packs such modules, or write it as a program of its own: a shebang, arguments from a file, JSON on standard output"
+                .into(),
+        );
+        return Err(failure);
+    }
+    program(call, name, bytes, false)
+}
+
+/// A packed module for any Python of the host, unless a variable says which.
+fn packed_text(payload: &str) -> Vec<u8> {
+    match payload.split_once('\n') {
+        Some((_, rest)) => format!("#!/usr/bin/env python3\n{rest}").into_bytes(),
+        None => payload.as_bytes().to_vec(),
+    }
+}
+
+/// A program as a module, with the interpreter that the host's variables name.
+fn program(
+    call: &ActionCall<'_>,
+    name: &str,
+    mut bytes: Vec<u8>,
+    bridged: bool,
+) -> Result<(Dict, Blob), Failure> {
+    use sha2::Digest as _;
     if let Ok(text) = std::str::from_utf8(&bytes) {
-        if !bridged && is_ansibles(text) {
-            let mut failure = Failure::action(format!(
-                "the module {name} ({}) is written in Python with Ansible's libraries, which hosts do not get from Quorate",
-                path.display()
-            ));
-            failure.help = Some(
-                "install ansible-core on this controller, which packs such modules, or write it as a program of its own: a shebang, arguments from a file, JSON on standard output"
-                    .into(),
-            );
-            return Err(failure);
-        }
         // `ansible_bash_interpreter` replaces the program of the first line
         if let Some(line) = text.lines().next().filter(|line| line.starts_with("#!")) {
             let words: Vec<&str> = line[2..].split_whitespace().collect();

@@ -78,6 +78,17 @@ fn vaults_stay_ciphertext() {
     assert!(matches!(value(&written).get("a"), Some(Value::Vault(_))));
 }
 
+/// Found by the fuzzer: a vault's text that looks like what stands for characters beyond U+FFFF on their way out.
+#[test]
+fn a_vault_beside_characters_beyond_ffff_stays_as_it_is() {
+    let file = quorate_value::FileId::default();
+    let source = "\u{B5CFA}: !vault \\uFFFE\\x90\n";
+    let before = quorate_yaml::parse_all(source, file).unwrap()[0].root.to_value();
+    let written = to_yaml(&before, &EmitStyle::default()).unwrap();
+    let after = quorate_yaml::parse_all(written.as_str(), file).unwrap()[0].root.to_value();
+    assert_eq!(before, after, "{written}");
+}
+
 #[test]
 fn what_yaml_cannot_say_is_refused() {
     assert_eq!(to_yaml(&Value::list([Value::Omit]), &EmitStyle::default()), Err(EmitError::Omit));
