@@ -32,6 +32,8 @@ const OLDEST: Duration = Duration::from_hours(7 * 24);
 /// All that is read back at once.
 const MOST: u64 = 64 << 20;
 const NONCE: usize = 12;
+/// What the file is called by which a helper is told that another one has taken over.
+const OVER: &str = ".over";
 /// So long a helper gets to end whose controller has gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -42,6 +44,9 @@ pub struct Keep {
     pub seal: [u8; 32],
     /// What the run calls the job.
     pub name: String,
+    /// The job is part of a run that goes on by another connection when this one breaks: that it has begun is kept as
+    /// well, so is its failure, and it comes to its end.
+    pub ends: bool,
 }
 
 impl std::fmt::Debug for Keep {
@@ -55,6 +60,21 @@ struct Kept {
     /// Runs of which something is kept here, by the beginning of their files' names.
     runs: HashSet<String>,
     open: Option<(String, File)>,
+}
+
+/// The controller has gone: what fails now may fail for want of content.
+static LEAVING: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// From now on, a failure is kept only where a program that ran has said so.
+pub fn leaving() {
+    LEAVING.store(true, std::sync::atomic::Ordering::Release);
+}
+
+/// Whether a result counts for whoever asks later.
+pub fn counts(keep: &Keep, result: &Dict) -> bool {
+    let failed = result.get("failed").is_some_and(quorate_value::Value::is_truthy);
+    let leaving = LEAVING.load(std::sync::atomic::Ordering::Acquire);
+    !failed || (keep.ends && (!leaving || result.contains_key("rc")))
 }
 
 static KEPT: Mutex<Option<Kept>> = Mutex::new(None);
@@ -119,6 +139,14 @@ fn tidy(folder: &Path) {
     }
 }
 
+/// The mark of a job that has begun, in place of its result.
+pub const BEGUN: &str = "_begun";
+
+/// Keeps that a job has begun.
+pub fn begin(keep: &Keep) {
+    put(keep, &quorate_value::dict! {BEGUN => true});
+}
+
 /// Keeps a result. What cannot be kept is not: the task runs again then.
 pub fn put(keep: &Keep, result: &Dict) {
     let Ok(plain) = postcard::to_allocvec(&(&keep.name, result)) else { return };
@@ -164,6 +192,40 @@ pub fn read(seals: &[[u8; 32]]) -> Vec<(String, Dict)> {
     found
 }
 
+/// Another helper of the run takes over from those that are still here: they begin nothing more, end what they are at, and
+/// go. Comes back when they have gone.
+pub fn take_over(seals: &[[u8; 32]]) {
+    let own = format!(".{}", std::process::id());
+    for path in seals.iter().flat_map(|seal| files(&stem(seal))) {
+        let name = path.to_string_lossy().into_owned();
+        if name.ends_with(OVER) || name.ends_with(&own) {
+            continue;
+        }
+        let Ok(file) = File::open(&path) else { continue };
+        let over = PathBuf::from(format!("{name}{OVER}"));
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
+                Err(Errno::WOULDBLOCK) => {}
+                _ => break,
+            }
+            if !over.exists() {
+                // one that cannot be told ends when its connection does
+                File::options().append(true).create(true).mode(0o600).open(&over).ok();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        std::fs::remove_file(over).ok();
+    }
+}
+
+/// Whether another helper has taken over from this one.
+pub fn is_over() -> bool {
+    let kept = kept();
+    let Some((stem, _)) = kept.as_ref().and_then(|kept| kept.open.as_ref()) else { return false };
+    let name = format!("{stem}.{}{OVER}", std::process::id());
+    folders().iter().any(|folder| folder.join(&name).exists())
+}
+
 /// A file, once the helper that writes it has gone: one whose controller has died ends what it is at.
 fn complete(path: &Path) -> Option<Vec<u8>> {
     let file = File::open(path).ok()?;
@@ -185,6 +247,7 @@ fn files(stem: &str) -> Vec<PathBuf> {
             .flatten()
             .flatten()
             .filter(|entry| entry.file_name().to_string_lossy().starts_with(stem))
+            .filter(|entry| !entry.file_name().to_string_lossy().ends_with(OVER))
             .map(|entry| entry.path())
             .collect::<Vec<_>>()
     };

@@ -199,9 +199,12 @@ pub fn run_local(job: &Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel)
 pub fn run(job: Job, provider: Arc<dyn ContentProvider>, cancel: &Cancel) -> Result<Dict, Panicked> {
     let module = job.module.clone();
     let keep = job.keep.clone();
+    if let Some(keep) = keep.as_ref().filter(|keep| keep.ends) {
+        crate::kept::begin(keep);
+    }
     let ended = catch_unwind(AssertUnwindSafe(|| run_job(job, provider, cancel)));
     if let (Some(keep), Ok(result)) = (&keep, &ended)
-        && !result.get("failed").is_some_and(Value::is_truthy)
+        && crate::kept::counts(keep, result)
     {
         crate::kept::put(keep, result);
     }

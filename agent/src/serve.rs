@@ -1,7 +1,7 @@
 //! The helper's loop: requests in, jobs on threads, replies out in the order they become ready.
 //!
-//! **Invariant:** when the input ends, everything the jobs started is killed and the helper exits; a module's bug
-//! fails its task, not its neighbours.
+//! **Invariant:** when the input ends, everything the jobs started is killed and the helper exits, but what its run goes on
+//! with by another connection ([`crate::kept::Keep::ends`]) comes to its end first; a module's bug fails its task, not its neighbours.
 //!
 //! Not here: what the modules do.
 
@@ -54,17 +54,38 @@ pub fn main() -> ExitCode {
     }
     // A panic is reported in its reply; its text may hold what a terminal must not show.
     std::panic::set_hook(Box::new(|_| {}));
-    match serve(&mut std::io::stdin().lock(), Box::new(std::io::stdout())) {
+    match serve_until(&mut std::io::stdin().lock(), Box::new(std::io::stdout()), leave_when_over) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
+/// Ends the program once another helper of the run has taken over: the input may never end, where the machine at its other
+/// end has gone without a word.
+#[expect(clippy::exit, reason = "the thread that reads waits for a controller that is no more")]
+fn leave_when_over(jobs: Jobs) {
+    // without the thread, the end of the connection is the end
+    let watch = move || {
+        jobs.until_taken_over();
+        std::process::exit(0);
+    };
+    std::thread::Builder::new().stack_size(64 << 10).spawn(watch).ok();
+}
+
 /// Serves one controller until its requests end.
 pub fn serve(from: &mut impl Read, to: Box<dyn Write + Send>) -> Result<(), FrameError> {
+    serve_until(from, to, drop)
+}
+
+fn serve_until(
+    from: &mut impl Read,
+    to: Box<dyn Write + Send>,
+    beside: impl FnOnce(Jobs),
+) -> Result<(), FrameError> {
     let replies = Replies(Arc::new(Mutex::new(to)));
     let spools = Arc::new(Spools::new(replies.clone()));
     let jobs = Jobs::new(replies.clone(), Arc::clone(&spools));
+    beside(jobs.clone());
     let mut tunnels = Tunnels::new(replies.clone());
     let ended = loop {
         match protocol::read_message(from) {

@@ -855,16 +855,18 @@ fn tell_config(ground: &Ground) {
     }
 }
 
-fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
-    let control = ground
-        .shared
-        .settings
+/// Connections as the settings say.
+pub fn pool(settings: &Settings) -> Pool {
+    let control = settings
         .some("SSH_CONTROL_PATH_DIR")
         .map_or_else(|| crate::home().join(".cache/quorate/cp"), PathBuf::from);
-    let persist = persist_seconds(ground.shared.settings.text("ANSIBLE_SSH_ARGS"));
+    Pool::new(control, persist_seconds(settings.text("ANSIBLE_SSH_ARGS")))
+}
+
+fn run_with(ground: &Ground, reader: Box<dyn FnMut(Event) + Send>) -> Arc<Run> {
     Arc::new(Run {
         shared: ground.shared.clone(),
-        pool: Pool::new(control, persist),
+        pool: pool(&ground.shared.settings),
         guard: Guard::default(),
         interrupted: AtomicU8::new(0),
         stopping: tokio::sync::Notify::new(),

@@ -26,6 +26,7 @@ pub(super) const HELP: &str =
   quorate schema WHAT           JSON Schema of playbooks or inventories, for editors
   quorate completions SHELL     completions for bash, zsh or fish
   quorate man FOLDER            manual pages
+  quorate fleet play|join|…     several controllers share one run through etcd
   quorate lab up|ssh|down|…     boot the hosts of an inventory as real machines on this computer
   quorate help COMMAND|CODE     help on a command, or on the code of a message
 
@@ -52,6 +53,7 @@ pub(super) const COMMANDS: &[&str] = &[
     "completions",
     "man",
     "lab",
+    "fleet",
     "help",
     "version",
 ];

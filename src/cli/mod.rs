@@ -9,6 +9,7 @@ mod completions;
 mod config;
 mod doc;
 mod explain;
+mod fleet;
 mod galaxy;
 mod graph;
 mod help;
@@ -227,6 +228,7 @@ fn command(words: &[String]) -> u8 {
         Some("completions") => completions::main(rest),
         Some("man") => man::main(rest),
         Some("lab") => lab::main(rest),
+        Some("fleet") => fleet::main(rest),
         Some("help") => help::main(rest),
         Some("-h" | "--help") => help::main(&[]),
         Some("--version" | "-V" | "version") => {
@@ -290,6 +292,7 @@ fn commands() -> Vec<(&'static str, clap::Command)> {
         ("man", man::command()),
         ("explain", explain::command()),
         ("lab", lab::command()),
+        ("fleet", fleet::command()),
     ];
     all.into_iter().map(|(name, command)| (name, command.term_width(100))).collect()
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
     disable_version_flag = true,
     after_help = "Examples:\n  quorate play playbooks/etcd.yml\n  quorate play playbooks/etcd.yml -t etcd_conf\n  quorate play playbooks/etcd.yml -l 10.10.10.13 -e etcd_init=existing"
 )]
-struct Args {
+pub(super) struct Args {
     /// Playbooks, run one after another
     #[arg(required_unless_present_any = ["version", "resume", "plan"], value_name = "PLAYBOOK")]
     playbooks: Vec<String>,
@@ -95,9 +95,14 @@ pub fn main(args: &[String], ansible: bool) -> u8 {
         display::out(&super::version(name));
         return status::DONE;
     }
-    let past = args.resume.clone().map(|run| resume::take_up(&mut args, &run)).transpose();
-    let made = args.plan.clone().map(|path| resume::plan_of(&mut args, &path)).transpose();
-    match past.and_then(|past| made.and_then(|made| play(&args, past, made, ansible))) {
+    taken(&mut args, ansible, None)
+}
+
+/// Runs what was asked for, over a fleet where one is given.
+pub(super) fn taken(args: &mut Args, ansible: bool, fleet: Option<super::fleet::Leading>) -> u8 {
+    let past = args.resume.clone().map(|run| resume::take_up(args, &run)).transpose();
+    let made = args.plan.clone().map(|path| resume::plan_of(args, &path)).transpose();
+    match past.and_then(|past| made.and_then(|made| play(args, past, made, ansible, fleet))) {
         Ok(code) => code,
         Err(cannot) => {
             display::err(cannot.text.strip_suffix('\n').unwrap_or(&cannot.text));
@@ -111,6 +116,7 @@ fn play(
     past: Option<crate::journal::Past>,
     made: Option<crate::forecast::Plan>,
     ansible: bool,
+    fleet: Option<super::fleet::Leading>,
 ) -> Result<u8, Cannot> {
     let first = locate(&args.playbooks[0], ansible)?;
     for name in &args.playbooks {
@@ -203,7 +209,13 @@ fn play(
         if args.shape.check && !ground.shared.options.ansible_manners {
             run.forecast.set(Arc::default()).ok();
         }
+        if let Some(fleet) = &fleet {
+            fleet.lead(&run).await?;
+        }
         resume::keep(args, past.as_ref(), &ground, &run);
+        if let (Some(fleet), Some(journal)) = (run.pool.fleet(), run.journal.get()) {
+            journal.seal().into_iter().for_each(|seal| fleet.seal_with(seal));
+        }
         if !args.step {
             common::watch(&ground, &run, &args.shape, ansible);
         }

@@ -15,7 +15,8 @@ const HELPER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/helper.gz"));
 /// Its machine as `uname -m` says it.
 const HELPER_ARCH: &str = env!("QUORATE_HELPER_ARCH");
 
-fn helper_hash() -> &'static str {
+/// What the helper is called on hosts.
+pub(super) fn helper_hash() -> &'static str {
     static HASH: OnceLock<String> = OnceLock::new();
     HASH.get_or_init(|| {
         use sha2::Digest as _;
@@ -165,10 +166,19 @@ pub(crate) fn command(becoming: Option<&Become>) -> String {
 
 /// Talks the script through until the helper answers.
 pub(crate) async fn run(
-    mut channel: Channel,
+    channel: Channel,
     becoming: Option<&Become>,
     target: &Target,
 ) -> Result<Link, ConnectError> {
+    Link::over(ready(channel, becoming, target).await?, &target.host).await
+}
+
+/// Talks the script through until the helper is there and waits for its greeting.
+pub(crate) async fn ready(
+    mut channel: Channel,
+    becoming: Option<&Become>,
+    target: &Target,
+) -> Result<Channel, ConnectError> {
     let password = becoming.and_then(|b| b.password.clone());
     let mut said_password = false;
     let mut err_text = String::new();
@@ -250,7 +260,7 @@ pub(crate) async fn run(
             }
         }
     }
-    Link::over(channel, &target.host).await
+    Ok(channel)
 }
 
 async fn send_helper(channel: &mut Channel, arch: &str, target: &Target) -> Result<(), ConnectError> {

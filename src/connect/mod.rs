@@ -7,6 +7,7 @@
 //! Not here: what to run where (`run`).
 
 mod bootstrap;
+pub mod fleet;
 pub mod kubectl;
 mod link;
 mod local;
@@ -280,6 +281,8 @@ pub struct Pool {
     control_dir: PathBuf,
     /// Seconds that masters live after the run.
     persist: u64,
+    /// The fleet that holds the connections to hosts, where this controller leads one.
+    fleet: std::sync::OnceLock<Arc<fleet::Lead>>,
 }
 
 impl Pool {
@@ -297,7 +300,18 @@ impl Pool {
             came_further: Mutex::new(Instant::now()),
             control_dir,
             persist,
+            fleet: std::sync::OnceLock::new(),
         }
+    }
+
+    /// From now on hosts are reached over a fleet.
+    pub fn led_by(&self, lead: Arc<fleet::Lead>) {
+        self.fleet.set(lead).ok();
+    }
+
+    /// The fleet, where this controller leads one.
+    pub fn fleet(&self) -> Option<&Arc<fleet::Lead>> {
+        self.fleet.get()
     }
 
     fn slot<K: std::hash::Hash + Eq, T>(map: &Mutex<HashMap<K, Slot<T>>>, key: K) -> Slot<T> {
@@ -371,8 +385,8 @@ impl Pool {
         let link = match slot.get_or_init(|| self.start(target, becoming)).await.clone() {
             Ok(link) => link,
             Err(error) => {
-                // whoever asks next may be luckier with a login that took too long
-                if error.stage == Stage::Slow {
+                // whoever asks next may be luckier with a login that took too long, or with another controller
+                if error.stage == Stage::Slow || (error.stage == Stage::Lost && self.fleet().is_some()) {
                     self.links.lock().expect("no panic while connecting").remove(&key);
                 }
                 return Err(error);
@@ -412,7 +426,39 @@ impl Pool {
         }
     }
 
+    /// A command over the session of a host. One that turns out to be dead is made once more.
+    async fn channel(&self, target: &Target, command: &str) -> Result<process::Channel, ConnectError> {
+        let mut last = None;
+        for _ in 0..2 {
+            match self.session(target).await {
+                Ok(session) => match session.channel(command).await {
+                    Ok(channel) => return Ok(channel),
+                    Err(error) => last = Some(error),
+                },
+                Err(error) => {
+                    self.sessions.lock().expect("no panic while connecting").remove(target);
+                    return Err(error);
+                }
+            }
+            self.sessions.lock().expect("no panic while connecting").remove(target);
+        }
+        Err(last.unwrap_or_else(|| ConnectError::new(Stage::Lost, "the connection to the host is dead")))
+    }
+
+    /// A helper that is about to greet, over a connection of this machine.
+    async fn helper(
+        &self,
+        target: &Target,
+        becoming: Option<&Become>,
+    ) -> Result<process::Channel, ConnectError> {
+        let channel = self.channel(target, &bootstrap::command(becoming)).await?;
+        self.in_turn(bootstrap::ready(channel, becoming, target)).await
+    }
+
     async fn start(&self, target: &Target, becoming: Option<&Become>) -> Result<Arc<Link>, ConnectError> {
+        if let (Kind::Ssh, Some(fleet)) = (&target.kind, self.fleet()) {
+            return fleet.link(self, target, becoming).await;
+        }
         let link = match (&target.kind, becoming) {
             (Kind::Local, None) => Link::in_process(),
             (Kind::Local, Some(become_)) => {
@@ -454,7 +500,13 @@ impl Pool {
             None => command.to_owned(),
         };
         let channel = match &target.kind {
-            Kind::Ssh => self.session(target).await?.channel(&line).await?,
+            Kind::Ssh => match self.fleet() {
+                None => self.session(target).await?.channel(&line).await?,
+                Some(fleet) => match fleet.command(target, &line).await? {
+                    Some(channel) => channel,
+                    None => self.channel(target, &line).await?,
+                },
+            },
             Kind::Local => process::spawn(&["sh".into(), "-c".into(), line], &[])?,
             Kind::Container(_) | Kind::Pod(_) => {
                 process::spawn(&target.within(line).unwrap_or_default(), target.kind.environment())?
@@ -498,6 +550,9 @@ impl Pool {
         for link in gone {
             link.goodbye().await;
         }
+        if let Some(fleet) = self.fleet() {
+            fleet.reset(host).await;
+        }
         let mut targets: Vec<Target> = Vec::new();
         {
             let mut sessions = self.sessions.lock().expect("no panic while connecting");
@@ -534,6 +589,9 @@ impl Pool {
             if let Some(Ok(link)) = slot.get() {
                 link.goodbye().await;
             }
+        }
+        if let Some(fleet) = self.fleet() {
+            fleet.end().await;
         }
         if self.persist == 0 {
             let sessions: Vec<_> = self.sessions.lock().expect("no panic while connecting").drain().collect();

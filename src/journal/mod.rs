@@ -823,7 +823,10 @@ async fn asked_for(link: &Link, seals: &[[u8; 32]]) -> HashMap<String, Dict> {
     let entries = said.get("kept").and_then(Value::as_list).unwrap_or_default();
     let entry = |entry: &Value| {
         let entry = entry.as_dict()?;
-        Some((entry.get("name")?.as_str()?.to_owned(), entry.get("result")?.as_dict()?.clone()))
+        let result = entry.get("result")?.as_dict()?;
+        // what began is no result
+        (!result.contains_key(quorate_agent::kept::BEGUN))
+            .then(|| Some((entry.get("name")?.as_str()?.to_owned(), result.clone())))?
     };
     entries.iter().filter_map(entry).collect()
 }

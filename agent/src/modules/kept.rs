@@ -10,7 +10,10 @@ use quorate_value::{Value, dict};
 pub struct Kept;
 
 static SPEC: Spec = Spec::new("_kept", "Gives back what jobs of a run came to that broke off.")
-    .params(&[Param::list("seals", Kind::Str).hidden().doc("Seals of runs; set by the controller.")])
+    .params(&[
+        Param::list("seals", Kind::Str).hidden().doc("Seals of runs; set by the controller."),
+        Param::bool("take_over").hidden().doc("Helpers of these runs end first; set by the controller."),
+    ])
     .check(Check::Full)
     .world();
 
@@ -23,6 +26,9 @@ impl Module for Kept {
         let seals = args.value("seals").and_then(Value::as_list).unwrap_or_default();
         let seals: Vec<[u8; 32]> =
             seals.iter().filter_map(|seal| hash_from_hex(seal.as_str().unwrap_or_default())).collect();
+        if args.bool("take_over") {
+            crate::kept::take_over(&seals);
+        }
         let found = crate::kept::read(&seals).into_iter();
         let entries: Vec<Value> = found
             .map(|(name, result)| Value::dict(dict! {"name" => name, "result" => Value::dict(result)}))

@@ -5,9 +5,9 @@ use crate::module::{ContentProvider, Failure};
 use crate::protocol::{CHUNK, Job, Reply};
 use crate::system::process::{Cancel, errno};
 use quorate_value::{Dict, Value, dict};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Jobs that run at once on one host; more wait their turn.
 const AT_ONCE: usize = 32;
@@ -15,6 +15,7 @@ const AT_ONCE: usize = 32;
 /// Panics and stack use of modules stay within their thread.
 const STACK: usize = 8 << 20;
 
+#[derive(Clone)]
 pub(crate) struct Jobs {
     shared: Arc<Shared>,
 }
@@ -23,6 +24,8 @@ struct Shared {
     replies: Replies,
     spools: Arc<Spools>,
     state: Mutex<State>,
+    /// A job has come to its end, or the first one has begun that may be taken over.
+    ended: Condvar,
 }
 
 #[derive(Default)]
@@ -31,14 +34,18 @@ struct State {
     /// Jobs by the one they wait for.
     waiting: BTreeMap<u64, Vec<(u64, Job)>>,
     running: HashMap<u64, Cancel>,
+    /// Of those, the ones that come to their end though the controller has gone.
+    ending: HashSet<u64>,
     /// Whether it went well, for `after`.
     ended: HashMap<u64, bool>,
     stopped: bool,
+    /// A job was here that may be taken over.
+    watched: bool,
 }
 
 impl Jobs {
     pub(crate) fn new(replies: Replies, spools: Arc<Spools>) -> Self {
-        Jobs { shared: Arc::new(Shared { replies, spools, state: Mutex::default() }) }
+        Jobs { shared: Arc::new(Shared { replies, spools, state: Mutex::default(), ended: Condvar::new() }) }
     }
 
     pub(crate) fn run(&self, id: u64, job: Job) {
@@ -121,13 +128,35 @@ impl Jobs {
         }
     }
 
-    /// Kills what runs and starts nothing more.
+    /// Kills what runs and starts nothing more. What the run goes on with by another connection comes to its end.
     pub(crate) fn stop(&self) {
         let mut state = self.shared.state();
         state.stopped = true;
         state.ready.clear();
         state.waiting.clear();
-        state.running.values().for_each(Cancel::cancel);
+        crate::kept::leaving();
+        let State { running, ending, .. } = &mut *state;
+        running.iter().filter(|(id, _)| !ending.contains(id)).for_each(|(_, cancel)| cancel.cancel());
+        drop(state);
+        // no content comes any more
+        self.shared.spools.stop();
+        let mut state = self.shared.state();
+        while !state.ending.is_empty() {
+            state = self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until another helper of the run has taken over from this one; then ends as if the controller had gone.
+    pub(crate) fn until_taken_over(&self) {
+        let mut state = self.shared.state();
+        while !state.watched {
+            state = self.shared.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        while !crate::kept::is_over() {
+            std::thread::sleep(std::time::Duration::from_millis(250));
+        }
+        self.stop();
     }
 }
 
@@ -155,6 +184,12 @@ impl Shared {
                 let Some((id, job)) = state.ready.pop_front() else { return };
                 let cancel = Cancel::default();
                 state.running.insert(id, cancel.clone());
+                if job.keep.as_ref().is_some_and(|keep| keep.ends) {
+                    state.ending.insert(id);
+                    if !std::mem::replace(&mut state.watched, true) {
+                        self.ended.notify_all();
+                    }
+                }
                 (id, job, cancel)
             };
             let shared = Arc::clone(self);
@@ -189,6 +224,9 @@ impl Shared {
     fn settle(self: &Arc<Self>, id: u64, well: bool) {
         let mut state = self.state();
         state.running.remove(&id);
+        if state.ending.remove(&id) {
+            self.ended.notify_all();
+        }
         state.ended.insert(id, well);
         let next = state.waiting.remove(&id).unwrap_or_default();
         if well {

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-pub use etcd_client::{Compare, CompareOp, Txn, TxnOp, TxnOpResponse};
+pub use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp, TxnOpResponse};
 
 use crate::client::MemberClient;
 use crate::error::{Answer, EtcdError};
@@ -99,6 +99,15 @@ impl MemberClient {
         };
         let answer = self.call("Range", self.deadlines().read, client.get(key, Some(options))).await?;
         Ok(answer.kvs().iter().map(KeyValue::from).collect())
+    }
+
+    /// All keys that begin with `prefix`, and the revision at which that was so.
+    pub(crate) async fn range_at(&self, prefix: &[u8]) -> Result<(Vec<KeyValue>, i64), EtcdError> {
+        let mut client = self.raw();
+        let options = etcd_client::GetOptions::new().with_prefix();
+        let answer = self.call("Range", self.deadlines().read, client.get(prefix, Some(options))).await?;
+        let revision = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+        Ok((answer.kvs().iter().map(KeyValue::from).collect(), revision))
     }
 
     /// Sets a key, bound to a lease if one is given. Gives the new revision.

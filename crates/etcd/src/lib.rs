@@ -25,6 +25,7 @@ pub mod id;
 pub mod kv;
 pub mod live;
 pub mod lock;
+pub mod mirror;
 pub mod observation;
 pub mod observe;
 pub mod ops;

@@ -114,6 +114,11 @@ impl Lock {
         &self.key
     }
 
+    /// What it dies with: other keys may die with it, too.
+    pub fn lease(&self) -> LeaseId {
+        self.lease
+    }
+
     /// Whether it can no longer be counted on: nothing may be done under it any more.
     pub fn is_lost(&self) -> bool {
         self.life.is_over()

@@ -24,6 +24,9 @@ pub(super) fn run_failure(call: &ActionCall<'_>, error: RunError) -> Failure {
     }
 }
 
+/// So often the controllers of a host may be lost under one task.
+const HANDS: usize = 5;
+
 fn job(call: &ActionCall<'_>, name: &str, args: Dict) -> Job {
     Job {
         module: name.to_owned(),
@@ -107,17 +110,28 @@ pub(super) async fn module(
             {
                 return Ok(result);
             }
-            job.keep =
-                call.run.journal.get().and_then(|journal| journal.seal()).map(|seal| Keep { seal, name });
+            let fleet = call.run.pool.fleet();
+            let seal = call.run.journal.get().and_then(|journal| journal.seal());
+            let seal = fleet.map(|fleet| fleet.seal()).or(seal);
+            job.keep = seal.map(|seal| Keep { seal, name, ends: fleet.is_some() });
+        } else if call.run.pool.fleet().is_some() {
+            job.keep = kept_for_now(call);
         }
-        return match flight.run(call.run, &link, job, blobs).await {
-            Some(result) => result.map_err(|e| run_failure(call, e)),
-            None => Err(Failure::default()),
+        let again = over_fleet(call).then(|| (job.clone(), blobs.clone()));
+        return match (flight.run(call.run, &link, job, blobs).await, again) {
+            (Some(Err(RunError::Lost(error))), Some((job, blobs))) => taken_over(call, job, blobs, error).await,
+            (Some(result), _) => result.map_err(|e| run_failure(call, e)),
+            (None, _) => Err(Failure::default()),
         };
     }
-    let link = link(call).await?;
+    let mut link = link(call).await?;
     let Some((limit, poll)) = detached else {
-        return link.run(job, blobs, None).await.map_err(|e| run_failure(call, e));
+        job.keep = kept_for_now(call);
+        let again = over_fleet(call).then(|| (job.clone(), blobs.clone()));
+        return match (link.run(job, blobs, None).await, again) {
+            (Err(RunError::Lost(error)), Some((job, blobs))) => taken_over(call, job, blobs, error).await,
+            (result, _) => result.map_err(|e| run_failure(call, e)),
+        };
     };
     let jid = format!("j{}.{}", rand_digits(), std::process::id());
     job.async_ = Some(AsyncSpec { jid: jid.clone(), limit, dir: None });
@@ -153,6 +167,8 @@ pub(super) async fn module(
             }
             Ok(_) => say("POLL", " started=True finished=False"),
             Err(error) if Instant::now() > deadline => return Err(run_failure(call, error)),
+            // it runs on by itself; somebody else of the fleet may ask for it
+            Err(_) if over_fleet(call) => link = self::link(call).await?,
             Err(_) => {}
         }
         if Instant::now() > deadline {
@@ -163,6 +179,71 @@ pub(super) async fn module(
             return Err(failure);
         }
     }
+}
+
+/// Whether the host of a call is reached over a fleet.
+fn over_fleet(call: &ActionCall<'_>) -> bool {
+    call.target.kind == crate::connect::Kind::Ssh && call.run.pool.fleet().is_some()
+}
+
+/// How a result is kept that only this run may ask for, and only should the controller be lost that has the host.
+fn kept_for_now(call: &ActionCall<'_>) -> Option<Keep> {
+    if call.check || call.no_log || !over_fleet(call) || crate::journal::runs_again(call.step.module()) {
+        return None;
+    }
+    let name = format!("once-{}", hex(&crate::journal::random::<16>().ok()?));
+    Some(Keep { seal: call.run.pool.fleet()?.seal(), name, ends: true })
+}
+
+/// Modules that do something more each time they run.
+fn adds_up(module: &str) -> bool {
+    matches!(module, "command" | "shell" | "script" | "raw" | "expect" | "quorate_foreign")
+        || quorate_agent::modules::find(module).is_none()
+}
+
+/// Goes on with a job on whichever controller takes the host over from the one that was lost. What ended on the host is not
+/// done again; what began there and did not end in a way that anybody knows is lost, as with any connection that breaks.
+async fn taken_over(
+    call: &ActionCall<'_>,
+    job: Job,
+    blobs: Vec<Blob>,
+    lost: crate::connect::ConnectError,
+) -> Result<Dict, Failure> {
+    use crate::connect::fleet::Fate;
+    let Some(fleet) = call.run.pool.fleet() else { return Err(connection_failure(call.step, &lost)) };
+    let harmless = call.check || crate::journal::runs_again(call.step.module());
+    let adds_up = adds_up(crate::playbook::short_name(&job.module));
+    let mut lost = lost;
+    // what waited behind another job has waited for it
+    let job = Job { after: None, ..job };
+    for _ in 0..HANDS {
+        if call.run.interrupted.load(std::sync::atomic::Ordering::Relaxed) > 1 || fleet.is_lost() {
+            break;
+        }
+        let link = link(call).await?;
+        let fate = match &job.keep {
+            Some(keep) => fleet.fate(call.target, call.become_, &keep.name),
+            None if harmless => Fate::Never,
+            None => Fate::Unknown,
+        };
+        match fate {
+            Fate::Ended(result) => return Ok(result),
+            Fate::Unknown if adds_up || job.keep.is_none() => {
+                let mut error = lost;
+                error.message = format!(
+                    "{}; nobody knows whether this task was done: another controller has the host now, and did not do it again",
+                    error.message
+                );
+                return Err(connection_failure(call.step, &error));
+            }
+            Fate::Unknown | Fate::Never => {}
+        }
+        match link.run(job.clone(), blobs.clone(), None).await {
+            Err(RunError::Lost(error)) => lost = error,
+            result => return result.map_err(|e| run_failure(call, e)),
+        }
+    }
+    Err(connection_failure(call.step, &lost))
 }
 
 /// What a host calls the result of a job, so that a run that goes on finds it: the task, the item, the job. Nothing
