@@ -203,11 +203,7 @@ pub fn take_over(seals: &[[u8; 32]]) {
         }
         let Ok(file) = File::open(&path) else { continue };
         let over = PathBuf::from(format!("{name}{OVER}"));
-        loop {
-            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) {
-                Err(Errno::WOULDBLOCK) => {}
-                _ => break,
-            }
+        while rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK) {
             if !over.exists() {
                 // one that cannot be told ends when its connection does
                 File::options().append(true).create(true).mode(0o600).open(&over).ok();

@@ -98,7 +98,8 @@ impl Way {
     fn meeting(&self) -> Result<Meeting, Cannot> {
         let mut endpoints = Vec::new();
         for url in &self.etcd {
-            endpoints.push(url.parse::<Endpoint>().map_err(|e| Cannot::start(format!("error: --etcd: {e}")))?);
+            endpoints
+                .push(url.parse::<Endpoint>().map_err(|e| Cannot::start(format!("error: --etcd: {e}")))?);
         }
         if self.fleet.is_empty() || self.fleet.contains(['/', ' ']) {
             return Err(Cannot::start("error: --fleet: a name has no slash and no space"));
@@ -125,7 +126,9 @@ impl Way {
         }
         let mut access = Access::direct(identity);
         if let (Some(user), Some(file)) = (&self.etcd_user, &self.etcd_password_file) {
-            let text = Zeroizing::new(String::from_utf8_lossy(&read(file)?).trim_end_matches(['\n', '\r']).to_owned());
+            let text = Zeroizing::new(
+                String::from_utf8_lossy(&read(file)?).trim_end_matches(['\n', '\r']).to_owned(),
+            );
             access.login = Some(Login::new(user.clone(), text));
         }
         Ok(Meeting { endpoints, access, name: self.fleet.clone() })
@@ -173,9 +176,13 @@ impl Leading {
     /// Takes the lead for a run that is about to begin.
     pub(super) async fn lead(&self, run: &Arc<Run>) -> Result<(), Cannot> {
         let say = Box::new(|text: &str| display::warning(text));
-        let lead = Lead::take(&self.meeting, &self.name, self.works, self.wait, say).await.map_err(|why| {
-            Cannot { text: format!("error: {why}\nno host was touched"), status: super::status::OUT_OF_DATE }
-        })?;
+        let lead =
+            Lead::take(&self.meeting, &self.name, self.works, self.wait, say).await.map_err(|why| {
+                Cannot {
+                    text: format!("error: {why}\nno host was touched"),
+                    status: super::status::OUT_OF_DATE,
+                }
+            })?;
         run.pool.led_by(lead.clone());
         let watched = Arc::downgrade(run);
         tokio::spawn(async move {
@@ -186,7 +193,9 @@ impl Leading {
                     return;
                 }
                 if lead.is_lost() {
-                    display::err("the etcd of the fleet does not answer any more: somebody else may lead, so nothing more is begun");
+                    display::err(
+                        "the etcd of the fleet does not answer any more: somebody else may lead, so nothing more is begun",
+                    );
                     run.interrupt();
                     return;
                 }
@@ -268,9 +277,8 @@ async fn own_address(meeting: &Meeting) -> Result<std::net::IpAddr, Cannot> {
 fn status(way: &Way) -> Result<String, Cannot> {
     let meeting = way.meeting()?;
     let runtime = common::runtime()?;
-    let picture = runtime
-        .block_on(fleet::look(&meeting))
-        .map_err(|why| Cannot::start(format!("error: {why}")))?;
+    let picture =
+        runtime.block_on(fleet::look(&meeting)).map_err(|why| Cannot::start(format!("error: {why}")))?;
     runtime.shutdown_timeout(Duration::from_millis(200));
     Ok(shown(&meeting.name, &picture))
 }
@@ -301,7 +309,8 @@ fn shown(name: &str, picture: &Picture) -> String {
         }
         let count = hosts.len();
         let some: Vec<&str> = hosts.into_iter().take(8).collect();
-        let more = if count > some.len() { format!(" and {} more", count - some.len()) } else { String::new() };
+        let more =
+            if count > some.len() { format!(" and {} more", count - some.len()) } else { String::new() };
         out.push_str(&format!(
             "\n{} at {place}, carries {}{notes}\n  {count} hosts{}{}{more}\n",
             worker.name,
@@ -324,7 +333,9 @@ mod tests {
 
     #[test]
     fn ports_are_told_from_the_colons_of_ipv6() {
-        for (text, has) in [("a:7077", true), ("a", false), ("::1", false), ("[::1]:7077", true), ("[::1]", false)] {
+        for (text, has) in
+            [("a:7077", true), ("a", false), ("::1", false), ("[::1]:7077", true), ("[::1]", false)]
+        {
             assert_eq!(has_port(text), has, "{text}");
         }
     }
@@ -345,7 +356,11 @@ mod tests {
                 ("2".into(), worker("b", Some("10.0.0.2:7077"), "x")),
                 ("3".into(), worker("c", Some("10.0.0.3:7077"), "y")),
             ],
-            hosts: vec![("h1".into(), Some("2".into())), ("h2".into(), Some("1".into())), ("h3".into(), None)],
+            hosts: vec![
+                ("h1".into(), Some("2".into())),
+                ("h2".into(), Some("1".into())),
+                ("h3".into(), None),
+            ],
             shunned: vec!["2".into()],
         };
         let said = shown("main", &picture);

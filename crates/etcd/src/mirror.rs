@@ -52,7 +52,8 @@ impl Mirror {
         let client = Box::pin(crate::lock::any_voter(endpoints, access)).await?;
         let first = read(&client, prefix).await?;
         let (sender, seen) = watch::channel(Arc::new(first));
-        let task = tokio::spawn(follow(client, endpoints.to_vec(), access.clone(), prefix.to_owned(), sender));
+        let task =
+            tokio::spawn(follow(client, endpoints.to_vec(), access.clone(), prefix.to_owned(), sender));
         Ok(Self { seen, task })
     }
 

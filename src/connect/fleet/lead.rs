@@ -48,7 +48,8 @@ struct Session {
 
 impl Session {
     async fn ask(&self, ask: &Ask, host: &str) -> Result<Channel, ConnectError> {
-        let lost = |_| ConnectError::new(Stage::Lost, format!("the controller that works on {host} has gone"));
+        let lost =
+            |_| ConnectError::new(Stage::Lost, format!("the controller that works on {host} has gone"));
         let channel = self.handle.channel_open_session().await.map_err(lost)?;
         let mut gone = self.gone.subscribe();
         let leave = async move {
@@ -116,7 +117,8 @@ impl Lead {
         let run = new_id()?;
         let helper = bootstrap::helper_hash().to_owned();
         let mirror = meeting.mirror().await?;
-        let leads = Leads { name: name.to_owned(), run: run.clone(), key: text.clone(), helper: helper.clone() };
+        let leads =
+            Leads { name: name.to_owned(), run: run.clone(), key: text.clone(), helper: helper.clone() };
         let etcd = Etcd::new(meeting);
         let value = serde_json::to_string(&leads).map_err(|e| e.to_string())?;
         let mut waits = false;
@@ -279,7 +281,8 @@ impl Lead {
         let address = worker.address.as_deref().ok_or("it listens nowhere")?;
         let key = public(&worker.key).ok_or("its key cannot be read")?;
         let connecting = async {
-            let stream = tokio::net::TcpStream::connect(address).await.map_err(|e| crate::playbook::plain_io(&e))?;
+            let stream =
+                tokio::net::TcpStream::connect(address).await.map_err(|e| crate::playbook::plain_io(&e))?;
             let config = client::Config {
                 nodelay: true,
                 keepalive_interval: Some(Duration::from_secs(4)),
@@ -389,7 +392,10 @@ impl Lead {
             }
         }
         Err(last.unwrap_or_else(|| {
-            ConnectError::new(Stage::Lost, format!("one controller after the other was lost on {}", target.host))
+            ConnectError::new(
+                Stage::Lost,
+                format!("one controller after the other was lost on {}", target.host),
+            )
         }))
     }
 

@@ -251,7 +251,10 @@ pub(super) async fn ask(
     };
     let bytes = Zeroizing::new(postcard::to_allocvec(ask).map_err(|_| lost())?);
     if bytes.len() > LONGEST {
-        return Err(ConnectError::new(Stage::Helper, "the command line is too long to be sent to another controller"));
+        return Err(ConnectError::new(
+            Stage::Helper,
+            "the command line is too long to be sent to another controller",
+        ));
     }
     send_frame(&far, ASK, &bytes).await.map_err(|_| lost())?;
     let said = tokio::select! {

@@ -149,7 +149,10 @@ async fn one_life(
         lock.release().await.ok();
         return Ok(());
     }
-    say(&format!("{} has lost the etcd of the fleet: it lets go of its hosts, and tries to come back", offer.name));
+    say(&format!(
+        "{} has lost the etcd of the fleet: it lets go of its hosts, and tries to come back",
+        offer.name
+    ));
     Ok(())
 }
 
@@ -181,7 +184,9 @@ async fn receive(
         let (mut seen, mut known) = (seen, known);
         // who does not prove to be the lead is not waited for
         let in_time = tokio::time::timeout(Duration::from_secs(10), known.wait_for(Option::is_some)).await;
-        let Some(admitted) = in_time.ok().and_then(|key| key.ok().and_then(|key| key.clone())) else { return };
+        let Some(admitted) = in_time.ok().and_then(|key| key.ok().and_then(|key| key.clone())) else {
+            return;
+        };
         let other = |now: &Arc<Seen>| leads(now).is_none_or(|key| key.key_data() != admitted.key_data());
         seen.wait_for(other).await.ok();
     };
@@ -213,7 +218,8 @@ impl server::Handler for Guest {
 
     async fn auth_publickey(&mut self, _: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         // word of a new lead may come a moment after itself
-        let his = |now: &Arc<Seen>| leads(now).is_some_and(|lead| lead.key_data() == key.public_key.key_data());
+        let his =
+            |now: &Arc<Seen>| leads(now).is_some_and(|lead| lead.key_data() == key.public_key.key_data());
         let known = tokio::time::timeout(Duration::from_secs(3), self.seen.wait_for(his)).await;
         if !known.is_ok_and(|known| known.is_ok()) {
             return Ok(Auth::reject());
@@ -238,10 +244,7 @@ impl server::Handler for Guest {
     }
 }
 
-async fn act(
-    pool: Arc<Pool>,
-    ask: Ask,
-) -> Result<Option<super::super::process::Channel>, ConnectError> {
+async fn act(pool: Arc<Pool>, ask: Ask) -> Result<Option<super::super::process::Channel>, ConnectError> {
     match ask {
         Ask::Helper(way, who) => {
             let (target, becoming) = (way.target(), who.map(relay::Who::becoming));

@@ -119,7 +119,9 @@ pub(super) async fn module(
         }
         let again = over_fleet(call).then(|| (job.clone(), blobs.clone()));
         return match (flight.run(call.run, &link, job, blobs).await, again) {
-            (Some(Err(RunError::Lost(error))), Some((job, blobs))) => taken_over(call, job, blobs, error).await,
+            (Some(Err(RunError::Lost(error))), Some((job, blobs))) => {
+                taken_over(call, job, blobs, error).await
+            }
             (Some(result), _) => result.map_err(|e| run_failure(call, e)),
             (None, _) => Err(Failure::default()),
         };
