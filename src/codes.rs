@@ -126,6 +126,7 @@ pub const CODES: &[Code] = &[
     ("G0118", "The step names a member that the cluster does not know.", "Check etcd_seq, addresses and `etcdctl member list`."),
     ("G0119", "With fewer members the cluster survives fewer failures.", "Say --override-guard=quorum if that is meant."),
     ("G0120", "On this release of etcd, changing the addresses of a learner makes it a voter.", "Promote it first, or remove it and add it again."),
+    ("G0121", "One command takes several members of a cluster away.", "Name one pod after another, or use playbooks/etcd-restart.yml."),
     ("W0303", "Something in an inventory is probably not meant so.", "Correct what stands there, or take it out."),
     ("W0103", "A variable has the name of a keyword or of a function of templates.", "Give it another name."),
     ("W0101", "A file of YAML has something that is probably a slip, such as a key that stands twice.", "Take out what is not meant."),

@@ -14,6 +14,7 @@ mod change;
 pub(crate) mod cluster;
 mod gate;
 pub(crate) mod lease;
+mod pods;
 pub(crate) mod reach;
 mod recognise;
 mod settle;
@@ -176,11 +177,17 @@ impl Guard {
         if deeds.is_empty() {
             return Ok(None);
         }
-        let host = call.delegated.unwrap_or(call.host);
         let ground = Ground { run: call.run.clone(), play: call.play.clone(), step: call.step.clone() };
+        // a command about pods is run anywhere
+        let pod = pods::concerned(&ground, &deeds);
+        let host = pod.as_ref().map_or(call.delegated.unwrap_or(call.host), |pod| pod.hosts[0].as_str());
         let Some(mut cluster) = Cluster::of(&ground, host) else { return Ok(None) };
-        let Some(deed) = recognise::concerning(&deeds, &cluster.units, &cluster.data) else {
-            return Ok(None);
+        let deed = match &pod {
+            Some(pod) => pod.deed.clone(),
+            None => match recognise::concerning(&deeds, &cluster.units, &cluster.data) {
+                Some(deed) => deed,
+                None => return Ok(None),
+            },
         };
         let lane = self.lane(cluster.name());
         if deed.kind == Kind::Start {
@@ -196,12 +203,12 @@ impl Guard {
             cluster.policy.allow_degraded = true;
             cluster.policy.allow_outage |= whole;
         }
-        let through = Through::new(call.target.clone(), call.become_.cloned());
+        let through = pod.is_none().then(|| Through::new(call.target.clone(), call.become_.cloned()));
         let mut case = Case {
             call,
             host: host.to_owned(),
             step: step(&deed, host),
-            reach: Reach::new(&ground, &cluster, Some(through)),
+            reach: Reach::new(&ground, &cluster, through),
             cluster,
             lane,
             gated: gate.is_some(),
@@ -225,7 +232,14 @@ impl Guard {
             self.refused.store(true, Ordering::Relaxed);
             refusal
         };
+        if pod.is_some() {
+            let hosts = case.reach.spec.members.iter().map(|member| member.host.as_str());
+            reach::start_helpers(&ground, hosts).await;
+        }
         case.alone(self).await.map_err(refused)?;
+        if let Some(pod) = pod.as_ref().filter(|pod| pod.hosts.len() > 1) {
+            pods::each(self, &mut case, pod).await.map_err(refused)?;
+        }
         let mut decided = self.decide(&mut case).await.map_err(refused)?;
         let rest = case.lane.state().rested.map_or(Duration::ZERO, |at| REST.saturating_sub(at.elapsed()));
         if !rest.is_zero() {

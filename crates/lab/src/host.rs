@@ -6,7 +6,7 @@ use crate::error::At;
 use crate::paths::{NETNS, Paths};
 use crate::seed::machine_id;
 use crate::state::{Host, State, make_private};
-use crate::{LabError, Result, cgroup};
+use crate::{LabError, Result, cgroup, preflight};
 use std::fs;
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -114,7 +114,8 @@ pub(crate) fn wait_ready(paths: &Paths, host: &Host, limit: Duration) -> Result<
             return Err(boot_error(paths, host, "its machine ended"));
         }
         if started.elapsed() > limit {
-            return Err(boot_error(paths, host, "its sshd does not answer"));
+            let why = preflight::inotify_used_up();
+            return Err(boot_error(paths, host, why.as_deref().unwrap_or("its sshd does not answer")));
         }
         std::thread::sleep(Duration::from_millis(25));
     }

@@ -53,6 +53,34 @@ fn has_filesystem(name: &str) -> bool {
     listed() || (crate::command::run("modprobe", &[name]).is_ok() && listed())
 }
 
+/// A machine that boots needs this many watchers of files, for systemd and what it starts.
+const WATCHERS_OF_A_HOST: usize = 8;
+
+/// Why hosts do not come up, if that is why: the kernel lets each user watch files so many times, all labs together.
+pub(crate) fn inotify_used_up() -> Option<String> {
+    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok()?;
+    used_up(watchers(), limit.trim().parse().ok()?)
+}
+
+fn used_up(used: usize, limit: usize) -> Option<String> {
+    (used + WATCHERS_OF_A_HOST > limit).then(|| {
+        format!(
+            "of the {limit} watchers of files that this kernel allows {used} are in use, and a host needs \
+             {WATCHERS_OF_A_HOST}: take labs down, or `sysctl fs.inotify.max_user_instances={}`",
+            limit * 4
+        )
+    })
+}
+
+/// Open descriptors of inotify, of all processes.
+fn watchers() -> usize {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
+    let descriptors =
+        processes.flatten().filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok());
+    let targets = descriptors.flatten().flatten().filter_map(|fd| std::fs::read_link(fd.path()).ok());
+    targets.filter(|target| target.as_os_str() == "anon_inode:inotify").count()
+}
+
 fn missing_tools(tools: &[&str], directories: &[PathBuf]) -> Vec<String> {
     let found = |tool: &str| directories.iter().any(|d: &PathBuf| d.join(tool).is_file());
     tools.iter().filter(|tool| !found(tool)).map(|tool| (*tool).to_owned()).collect()
@@ -66,6 +94,12 @@ mod tests {
     fn a_missing_tool_is_named() {
         let directories = search_path();
         assert_eq!(missing_tools(&["sh", "no-such-tool-of-ours"], &directories), ["no-such-tool-of-ours"]);
+    }
+
+    #[test]
+    fn watchers_are_counted() {
+        assert_eq!(used_up(120, 128), None);
+        assert!(used_up(121, 128).is_some_and(|why| why.contains("121 are in use") && why.contains("=512")));
     }
 
     #[test]

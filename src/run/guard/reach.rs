@@ -24,6 +24,8 @@ use zeroize::Zeroizing;
 
 /// A way that needed longer than this led nowhere.
 const SLOW: Duration = Duration::from_millis(1500);
+/// A helper that nobody else starts is given as long.
+const TO_START: Duration = Duration::from_secs(15);
 /// And is not tried again for this long.
 const AVOID: Duration = Duration::from_secs(10);
 
@@ -291,26 +293,33 @@ impl Dialer for FromOwnHost {
                 None if self.memory.refused(to) => return Err(io::ErrorKind::ConnectionRefused.into()),
                 None => {
                     self.memory.begin(self.name(), to)?;
-                    let scope = self.ground.scope(host);
-                    let resolved = crate::run::target::resolve(
-                        &self.ground.run,
-                        &scope,
-                        &scope,
-                        &self.ground.step,
-                        Some(host),
-                    );
-                    let (target, _) = resolved.map_err(|(why, _)| io::Error::other(why))?;
-                    if target.kind == Kind::Local {
-                        return Err(io::ErrorKind::NotConnected.into());
-                    }
-                    // not the target that tasks use: a failure of ours must not become theirs
-                    let target = Target { timeout: Duration::from_secs(3), retries: 0, ..target };
-                    started(&self.ground, target, None).await?
+                    own_helper(&self.ground, host, Duration::from_secs(3)).await?
                 }
             };
             self.memory.end(self.name(), to, tunnel(&link, to, true).await)
         })
     }
+}
+
+/// The helper on a member's own host, which nobody else may have asked for yet.
+async fn own_helper(ground: &Ground, host: &str, timeout: Duration) -> io::Result<Arc<Link>> {
+    let scope = ground.scope(host);
+    let resolved = crate::run::target::resolve(&ground.run, &scope, &scope, &ground.step, Some(host));
+    let (target, _) = resolved.map_err(|(why, _)| io::Error::other(why))?;
+    if target.kind == Kind::Local {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    // not the target that tasks use: a failure of ours must not become theirs
+    let target = Target { timeout, retries: 0, ..target };
+    started(ground, target, None).await
+}
+
+/// Starts the helpers of these hosts, and waits until each is there or cannot be had: for members whom nobody else
+/// reaches, before they are looked at.
+pub(crate) async fn start_helpers(ground: &Ground, hosts: impl IntoIterator<Item = &str>) {
+    let each = hosts.into_iter().map(|host| own_helper(ground, host, TO_START));
+    let all = futures::future::join_all(each);
+    let _whoever_came = tokio::time::timeout(TO_START * 2, all).await;
 }
 
 /// A helper. Starting it goes on where the caller stops waiting.

@@ -6,8 +6,8 @@
 //! costs a comparison of strings.
 
 pub(super) use super::shell::Kind;
-pub(super) use super::shell::Subject;
 use super::shell::{self, Deed};
+pub(super) use super::shell::{Subject, Which};
 use crate::run::actions::ActionCall;
 use quorate_value::{Dict, Value, str_of};
 
@@ -139,6 +139,8 @@ fn is_about(deed: &Deed, units: &[String], data: &[String]) -> bool {
         }
         Subject::Container(named) => is_member_container(named) || units.contains(named),
         Subject::Path(path) => data.iter().any(|dir| holds(path, dir)),
+        // whose they are is told by the inventory, not by the host of the command
+        Subject::Pods(_) => false,
     }
 }
 

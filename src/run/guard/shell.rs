@@ -31,6 +31,50 @@ pub(crate) enum Subject {
     Container(String),
     /// A path that goes away with everything below it.
     Path(String),
+    /// Pods, wherever the command is run.
+    Pods(Pods),
+}
+
+/// Pods of a Kubernetes, as a command names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pods {
+    /// Which.
+    pub(crate) which: Which,
+    /// Where, if it is said.
+    pub(crate) namespace: Option<String>,
+}
+
+/// Which pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// This one.
+    Named(String),
+    /// Those of a StatefulSet from this number on.
+    Set(String, u64),
+    /// Those of a namespace.
+    All,
+    /// Some, and Kubernetes alone knows which: those on a node, those that a variable names.
+    Some(String),
+}
+
+impl Pods {
+    /// Whether it may be this one.
+    pub(crate) fn include(&self, pod: &str, namespace: Option<&str>) -> bool {
+        if let (Some(ours), Some(theirs)) = (self.namespace.as_deref(), namespace)
+            && ours != theirs
+        {
+            return false;
+        }
+        match &self.which {
+            Which::Named(name) => name == pod,
+            Which::Set(name, from) => pod
+                .strip_prefix(name.as_str())
+                .and_then(|rest| rest.strip_prefix('-'))
+                .and_then(|number| number.parse::<u64>().ok())
+                .is_some_and(|number| number >= *from),
+            Which::All | Which::Some(_) => true,
+        }
+    }
 }
 
 /// One command that matters.
@@ -86,7 +130,7 @@ pub(crate) fn scan(text: &str) -> Vec<Deed> {
 /// The same for a command that no shell splits.
 pub(crate) fn scan_words(words: &[String]) -> Vec<Deed> {
     let mut deeds = Vec::new();
-    if words.iter().any(|word| may_matter(word)) {
+    if words.iter().any(|word| may_matter(word) || word == "oc") {
         let mentions = words.iter().any(|word| speaks_of_etcd(word));
         command(words, mentions, DEPTH, &mut deeds);
     }
@@ -95,7 +139,7 @@ pub(crate) fn scan_words(words: &[String]) -> Vec<Deed> {
 
 /// Most commands are none of ours: a look for substrings settles it.
 fn may_matter(text: &str) -> bool {
-    const SIGNS: [&str; 14] = [
+    const SIGNS: [&str; 16] = [
         "etcd",
         "systemctl",
         "reboot",
@@ -110,6 +154,8 @@ fn may_matter(text: &str) -> bool {
         "podman",
         "nerdctl",
         "crictl",
+        "kubectl",
+        "oc ",
     ];
     SIGNS.iter().any(|sign| text.contains(sign))
 }
@@ -329,6 +375,14 @@ fn command(words: &[String], mentions: bool, depth: usize, deeds: &mut Vec<Deed>
             packages(base(first), rest, deeds);
         }
         "podman" | "docker" | "nerdctl" | "crictl" => container(rest, mentions, deeds),
+        "kubectl" | "oc" => kubernetes(rest, deeds),
+        // they carry a kubectl of their own
+        "k3s" | "microk8s" | "k0s" if rest.first().is_some_and(|word| word == "kubectl") => {
+            kubernetes(&rest[1..], deeds);
+        }
+        "minikube" if rest.first().is_some_and(|word| word == "kubectl") => {
+            kubernetes(after_options(&rest[1..], &[]), deeds);
+        }
         "shutdown" => shutdown(rest, deeds),
         "init" | "telinit" => match rest.first().map(String::as_str) {
             Some("0" | "1") => deeds.push(Deed::host(Kind::Stop)),
@@ -475,13 +529,13 @@ fn packages(tool: &str, words: &[String], deeds: &mut Vec<Deed>) {
 
 /// `podman stop etcd` and the like.
 fn container(words: &[String], mentions: bool, deeds: &mut Vec<Deed>) {
+    const VERBS: [&str; 10] =
+        ["run", "stop", "stopp", "rm", "rmp", "pause", "kill", "restart", "start", "exec"];
     let mut names = words.iter().filter(|word| !word.starts_with('-')).map(String::as_str);
-    let mut verb = names.next();
-    if verb == Some("container") {
-        verb = names.next();
-    }
+    // values of options may stand before it (`-r unix:///run/containerd.sock stop`)
+    let verb = names.find(|word| VERBS.contains(word));
     let kind = match verb {
-        Some("stop" | "rm" | "pause") => Kind::Stop,
+        Some("stop" | "stopp" | "rm" | "rmp" | "pause") => Kind::Stop,
         Some("kill") => Kind::Kill,
         Some("restart") => Kind::Restart,
         Some("start") => Kind::Start,
@@ -492,6 +546,153 @@ fn container(words: &[String], mentions: bool, deeds: &mut Vec<Deed>) {
         let name = if name.contains('$') && mentions { "etcd" } else { name };
         let subject = Subject::Container(name.to_owned());
         deeds.push(Deed { subject, ..Deed::unit(kind, name) });
+    }
+}
+
+/// `kubectl delete pod etcd-0` and the like. A pod that is deleted is made anew by whoever owns it.
+fn kubernetes(words: &[String], deeds: &mut Vec<Deed>) {
+    // options whose value is the next word, and that matter to nobody here
+    const WITH_VALUE: [&str; 17] = [
+        "-f",
+        "-o",
+        "-c",
+        "-s",
+        "--context",
+        "--cluster",
+        "--user",
+        "--kubeconfig",
+        "--server",
+        "--token",
+        "--as",
+        "--grace-period",
+        "--timeout",
+        "--container",
+        "--output",
+        "--cascade",
+        "--field-manager",
+    ];
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let inside = words.get(end + 1..).unwrap_or_default();
+    let (mut namespace, mut selector, mut replicas) = (None, None, None);
+    let (mut all, mut loose) = (false, false);
+    let mut names: Vec<&str> = Vec::new();
+    let mut words = words[..end].iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        let (option, value) =
+            word.split_once('=').map_or((word, None), |(option, value)| (option, Some(value)));
+        let mut value = || value.map(str::to_owned).or_else(|| words.next().map(str::to_owned));
+        match option {
+            "-n" | "--namespace" => namespace = value(),
+            "-l" | "--selector" => selector = value(),
+            "--replicas" => replicas = value(),
+            "--dry-run" if !word.ends_with("=none") => return,
+            "--help" | "-h" => return,
+            "--wait" => loose = word.ends_with("=false"),
+            "--now" | "--force" => {}
+            "--all" => all = !word.ends_with("=false"),
+            _ if option.starts_with('-') => {
+                if WITH_VALUE.contains(&word) {
+                    words.next();
+                }
+            }
+            _ => names.push(word),
+        }
+    }
+    let which = |name: &str| {
+        let name = name.to_owned();
+        if name.contains('$') { Which::Some(name) } else { Which::Named(name) }
+    };
+    let mut told = |kind: Kind, which: Which| {
+        let subject = Subject::Pods(Pods { which, namespace: namespace.clone() });
+        deeds.push(Deed { kind, subject, loose, later: false });
+    };
+    // `TYPE/NAME…`, or `TYPE NAME…`; several types stand with commas between them
+    let things = |names: &[&str]| -> Vec<(String, Option<String>)> {
+        let Some(first) = names.first() else { return Vec::new() };
+        if names.iter().any(|name| name.contains('/')) {
+            let pair = |name: &&str| {
+                name.split_once('/').map(|(kind, name)| (kind.to_owned(), Some(name.to_owned())))
+            };
+            return names.iter().filter_map(pair).collect();
+        }
+        let kinds = first.split(',').map(str::to_owned);
+        kinds
+            .flat_map(|kind| {
+                let none = (names.len() == 1).then(|| (kind.clone(), None));
+                let named = names[1..]
+                    .iter()
+                    .map(|name| (kind.clone(), Some((*name).to_owned())))
+                    .collect::<Vec<_>>();
+                named.into_iter().chain(none)
+            })
+            .collect()
+    };
+    let (pod, set) = (
+        |kind: &str| matches!(kind, "pod" | "pods" | "po"),
+        |kind: &str| matches!(kind.split('.').next(), Some("statefulset" | "statefulsets" | "sts")),
+    );
+    match names.as_slice() {
+        ["delete", rest @ ..] => {
+            // what a selector chooses only Kubernetes knows; if it speaks of etcd, it is taken for etcd
+            let unclear = selector.as_ref().filter(|text| text.contains('$'));
+            let chosen =
+                all || unclear.is_some() || selector.as_ref().is_some_and(|text| text.contains("etcd"));
+            let chosen_ones = unclear.map_or(Which::All, |text| Which::Some(format!("-l {text}")));
+            for (kind, name) in things(rest) {
+                match name {
+                    Some(name) if pod(&kind) => told(Kind::Restart, which(&name)),
+                    Some(name) if set(&kind) => told(Kind::Stop, Which::Set(name, 0)),
+                    Some(name) if matches!(kind.as_str(), "namespace" | "namespaces" | "ns") => {
+                        let pods = Pods { which: Which::All, namespace: Some(name) };
+                        deeds.push(Deed {
+                            kind: Kind::Stop,
+                            subject: Subject::Pods(pods),
+                            loose,
+                            later: false,
+                        });
+                        return;
+                    }
+                    None if chosen && pod(&kind) => told(Kind::Restart, chosen_ones.clone()),
+                    None if chosen && (set(&kind) || kind == "all") => told(Kind::Stop, chosen_ones.clone()),
+                    _ => {}
+                }
+            }
+        }
+        ["scale", rest @ ..] => {
+            let left = replicas.and_then(|number| number.parse().ok()).unwrap_or(0);
+            for (kind, name) in things(rest) {
+                if let Some(name) = name.filter(|_| set(&kind)) {
+                    told(Kind::Stop, Which::Set(name, left));
+                }
+            }
+        }
+        // one after the other, but nobody asks etcd in between
+        ["rollout", "restart", rest @ ..] => {
+            for (kind, name) in things(rest) {
+                if let Some(name) = name.filter(|_| set(&kind)) {
+                    told(Kind::Restart, Which::Set(name, 0));
+                }
+            }
+        }
+        ["drain", nodes @ ..] => {
+            for node in nodes {
+                let which = Which::Some(format!("those on {node}"));
+                // whichever namespaces they are in
+                let subject = Subject::Pods(Pods { which, namespace: None });
+                deeds.push(Deed { kind: Kind::Restart, subject, loose: false, later: false });
+            }
+        }
+        ["exec", name, ..] => {
+            let name = name.rsplit('/').next().unwrap_or(name);
+            let ends = |c: char| c.is_whitespace() || ";&|()".contains(c);
+            let inner: Vec<&str> = inside.iter().flat_map(|word| word.split(ends)).collect();
+            let kills = inner.iter().any(|word| matches!(base(word), "kill" | "pkill" | "killall"));
+            // etcd is what the first process of its pod is
+            if kills && !inner.iter().any(|word| matches!(*word, "-0" | "-l" | "-L")) {
+                told(Kind::Kill, which(name));
+            }
+        }
+        _ => {}
     }
 }
 

@@ -14,6 +14,11 @@ fn told(deeds: &[Deed]) -> String {
             Subject::Host => ("host", ""),
             Subject::Container(name) => (name.as_str(), "*"),
             Subject::Path(path) => (path.as_str(), ""),
+            Subject::Pods(pods) => {
+                let space = pods.namespace.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
+                let early = if deed.loose { "~" } else { "" };
+                return format!("{kind} {:?}{space}{early}", pods.which);
+            }
         };
         format!("{kind} {subject}{early}{}", if deed.later { "!" } else { "" })
     };
@@ -57,6 +62,30 @@ const CASES: &[(&str, &str)] = &[
     ("mv /var/lib/etcd /root/old",                          "stop /var/lib/etcd"),
     ("mv -t /root /etc/kubernetes/manifests/etcd.yaml",     "stop /root, stop /etc/kubernetes/manifests/etcd.yaml"),
     ("rm -f /etc/kubernetes/manifests/etcd.yaml",           "stop /etc/kubernetes/manifests/etcd.yaml"),
+    ("crictl stop $(crictl ps -q --name etcd)",             "stop etcd*"),
+    ("crictl stopp etcd-1",                                 "stop etcd-1*"),
+    ("crictl -r unix:///run/c.sock stop etcd",            "stop etcd*"),
+    // Kubernetes'
+    ("kubectl delete pod etcd-0",                           "restart Named(\"etcd-0\")"),
+    ("kubectl -n kv delete pod/etcd-0 pod/etcd-1 --wait=false", "restart Named(\"etcd-0\") in kv~, restart Named(\"etcd-1\") in kv~"),
+    ("k3s kubectl delete --namespace=kv po etcd-2 --grace-period 0 --force", "restart Named(\"etcd-2\") in kv"),
+    ("kubectl delete pods --all -n kv",                     "restart All in kv"),
+    ("kubectl delete pod -l app=etcd",                      "restart All"),
+    ("kubectl delete pod -l app=web",                       ""),
+    ("for p in etcd-0 web-0; do kubectl delete pod $p; done", "restart Some(\"$p\")"),
+    ("kubectl get pods -o name | grep etcd | xargs kubectl delete", ""),
+    ("kubectl delete sts etcd",                             "stop Set(\"etcd\", 0)"),
+    ("kubectl delete ns kv",                                "stop All in kv"),
+    ("oc scale statefulset/etcd --replicas=1",              "stop Set(\"etcd\", 1)"),
+    ("kubectl scale --replicas 0 deployment web",           ""),
+    ("kubectl rollout restart sts/etcd",                    "restart Set(\"etcd\", 0)"),
+    ("kubectl drain node-1 --ignore-daemonsets --timeout=60s", "restart Some(\"those on node-1\")"),
+    ("kubectl exec -i etcd-0 -c etcd -- kill 1",            "kill Named(\"etcd-0\")"),
+    ("kubectl exec etcd-0 -- sh -c 'sleep 1; kill 1'",      "kill Named(\"etcd-0\")"),
+    ("kubectl exec etcd-0 -- etcdctl endpoint health",      ""),
+    ("kubectl delete pod etcd-0 --dry-run=client",          ""),
+    ("kubectl get pod etcd-0",                              ""),
+    ("kubectl delete configmap etcd-0",                     ""),
     // in company
     ("cd /tmp && systemctl stop etcd; rm -rf x; systemctl start etcd", "stop etcd, start etcd"),
     ("true || systemctl restart etcd",                      "restart etcd"),
@@ -76,6 +105,8 @@ const CASES: &[(&str, &str)] = &[
     ("apt-get -s remove etcd",                              ""),
     ("rm /var/lib/etcd/x",                                  ""),
     ("podman logs etcd",                                    ""),
+    ("docker run -d --name etcd quay.io/etcd etcd --name x", ""),
+    ("docker exec etcd kill 1",                             ""),
     ("systemctl start etcd",                                "start etcd"),
     ("systemctl reload etcd",                               ""),
     ("systemctl status etcd",                               ""),

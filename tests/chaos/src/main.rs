@@ -14,7 +14,7 @@ use client::Reach;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "quorate-chaos run [--plain yes] --quorate FILE --lab NAME --dir DIR SEED…
+const USAGE: &str = "quorate-chaos run --quorate FILE --lab NAME --dir DIR SEED…
 quorate-chaos show SEED…
 quorate-chaos client --pki DIR --prefix PREFIX --log FILE ENDPOINT…
 quorate-chaos verify --pki DIR --prefix PREFIX --log FILE --members A,B ENDPOINT…";
@@ -33,7 +33,6 @@ fn main() -> ExitCode {
     let (pki, prefix, log) = (option("--pki"), option("--prefix"), option("--log"));
     let (quorate, lab, dir, members) =
         (option("--quorate"), option("--lab"), option("--dir"), option("--members"));
-    let plain = option("--plain").is_some_and(|word| word == "yes");
     let result = match (command.as_str(), pki, prefix, log) {
         ("client", Some(pki), Some(prefix), Some(log)) => with(words, pki, |reach, runtime| {
             runtime.block_on(client::run(reach, prefix, Path::new(&log))).map_err(|error| error.to_string())
@@ -53,7 +52,7 @@ fn main() -> ExitCode {
         }),
         ("run", ..) => match (quorate, lab, dir) {
             (Some(quorate), Some(lab), Some(dir)) => seeds(&words)
-                .and_then(|seeds| trial::run(&PathBuf::from(quorate), &lab, Path::new(&dir), plain, &seeds)),
+                .and_then(|seeds| trial::run(&PathBuf::from(quorate), &lab, Path::new(&dir), &seeds)),
             _ => Err(USAGE.to_owned()),
         },
         _ => Err(USAGE.to_owned()),

@@ -4,8 +4,36 @@
 use crate::dice::Dice;
 use std::fmt;
 
-/// The hosts of the lab; the first three are the cluster at the beginning and at the end.
-pub(crate) const HOSTS: [&str; 4] = ["10.10.10.10", "10.10.10.11", "10.10.10.12", "10.10.10.13"];
+/// The hosts of the lab; the first three or five are the cluster at the beginning and at the end, the next is the one
+/// that comes and goes.
+pub(crate) const HOSTS: [&str; 6] =
+    ["10.10.10.10", "10.10.10.11", "10.10.10.12", "10.10.10.13", "10.10.10.14", "10.10.10.15"];
+
+/// What kind of cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Shape {
+    /// Members: three or five.
+    pub(crate) size: usize,
+    /// Over plain HTTP.
+    pub(crate) plain: bool,
+}
+
+impl Shape {
+    /// Those who are members at the beginning and at the end.
+    pub(crate) fn members(self) -> Vec<usize> {
+        (0..self.size).collect()
+    }
+
+    /// Those hosts of the lab that a schedule of this shape knows.
+    pub(crate) fn hosts(self) -> Vec<usize> {
+        (0..=self.size).collect()
+    }
+
+    /// The host that is no member.
+    pub(crate) fn spare(self) -> usize {
+        self.size
+    }
+}
 
 /// What the operator does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +87,7 @@ pub(crate) struct Fault {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Schedule {
     pub(crate) seed: u64,
+    pub(crate) shape: Shape,
     pub(crate) operation: Operation,
     pub(crate) fault: Option<Fault>,
     /// Milliseconds after which the controller is killed.
@@ -69,20 +98,27 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     pub(crate) fn of(seed: u64) -> Self {
+        // of dice of its own, so that a seed's operation is what it was before there were shapes
+        let mut dice = Dice::new(seed ^ 0x5ba9_e5ba_9e5b_a9e5);
+        let shape = Shape { size: if dice.chance(30) { 5 } else { 3 }, plain: dice.chance(35) };
+        let (members, spare) = (shape.members(), shape.spare());
         let mut dice = Dice::new(seed);
-        let member = dice.below(3) as usize;
+        let member = dice.below(shape.size as u64) as usize;
+        let without = |hosts: &[usize]| hosts.iter().copied().filter(|host| *host != member).collect();
         let operation = match dice.below(100) {
-            0..8 => Operation::Sync(vec![0, 1, 2, 3]),
-            8..24 => Operation::Sync((0..4).filter(|host| *host != member).collect()),
-            24..28 => Operation::Sync((0..3).filter(|host| *host != member).collect()),
-            28..38 => Operation::Add(3),
+            0..8 => Operation::Sync(shape.hosts()),
+            8..24 => Operation::Sync(without(&shape.hosts())),
+            24..28 => Operation::Sync(without(&members)),
+            28..38 => Operation::Add(spare),
             38..46 => Operation::Remove(member),
-            46..54 => Operation::Migrate(member, 3, false),
-            54..62 => Operation::Migrate(member, 3, true),
+            46..54 => Operation::Migrate(member, spare, false),
+            54..62 => Operation::Migrate(member, spare, true),
             62..70 => Operation::Replace(member),
             70..79 => Operation::Restart,
             79..83 => Operation::Defrag,
             83..86 => Operation::Backup,
+            // without certificates there is none to renew
+            86..94 if shape.plain => Operation::Restart,
             86..90 => Operation::Renew,
             90..94 => Operation::Authority,
             94..95 => Operation::Check,
@@ -105,29 +141,35 @@ impl Schedule {
                 _ => Kind::Power,
             };
             // mostly a member; the one to come at times
-            let host = if dice.chance(20) { 3 } else { dice.below(3) as usize };
+            let host = if dice.chance(20) { spare } else { dice.below(shape.size as u64) as usize };
             let at = if dice.chance(40) { -(dice.below(3000) as i64) } else { dice.below(6000) as i64 };
             Fault { kind, host, at, lasts: 2000 + dice.below(7000) }
         });
         let kill = dice.chance(40).then(|| dice.below(9000));
-        Self { seed, operation, fault, kill, again: dice.chance(40) }
+        Self { seed, shape, operation, fault, kill, again: dice.chance(40) }
     }
 
     /// Who is a member when the operation is done.
     pub(crate) fn target(&self) -> Vec<usize> {
+        let mut hosts = self.shape.members();
         match &self.operation {
-            Operation::Sync(hosts) => hosts.clone(),
-            Operation::Add(host) => [0, 1, 2].into_iter().chain([*host]).collect(),
-            Operation::Remove(host) => (0..3).filter(|other| other != host).collect(),
-            Operation::Migrate(from, to, _) => (0..3).filter(|other| other != from).chain([*to]).collect(),
-            _ => vec![0, 1, 2],
+            Operation::Sync(wanted) => hosts.clone_from(wanted),
+            Operation::Add(host) => hosts.push(*host),
+            Operation::Remove(host) => hosts.retain(|other| other != host),
+            Operation::Migrate(from, to, _) => {
+                hosts.retain(|other| other != from);
+                hosts.push(*to);
+            }
+            _ => {}
         }
+        hosts
     }
 }
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.operation)?;
+        let Shape { size, plain } = self.shape;
+        write!(f, "{size} {}, {:?}", if plain { "plain" } else { "TLS" }, self.operation)?;
         if let Some(Fault { kind, host, at, lasts }) = self.fault {
             write!(f, ", {kind:?} of {host} at {at} ms for {lasts} ms")?;
         }
@@ -147,12 +189,18 @@ mod tests {
         for seed in 0..500 {
             let schedule = Schedule::of(seed);
             assert_eq!(schedule, Schedule::of(seed));
-            assert!((2..=4).contains(&schedule.target().len()), "{schedule}");
+            let size = schedule.shape.size;
+            assert!((size - 1..=size + 1).contains(&schedule.target().len()), "{schedule}");
+            assert!(schedule.target().iter().all(|host| schedule.shape.hosts().contains(host)), "{schedule}");
         }
         let some = |which: fn(&Operation) -> bool| (0..500).any(|seed| which(&Schedule::of(seed).operation));
         assert!(
             some(|o| matches!(o, Operation::Authority))
                 && some(|o| matches!(o, Operation::Migrate(_, _, true)))
         );
+        for shape in [(3, false), (3, true), (5, false), (5, true)] {
+            let of = |seed| Schedule::of(seed).shape;
+            assert!((0..500).any(|seed| (of(seed).size, of(seed).plain) == shape), "{shape:?}");
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! inventory, and no etcd runs beside it.
 
 use crate::client::{History, now};
-use crate::schedule::{Fault, HOSTS, Kind, Operation, Schedule};
+use crate::schedule::{Fault, HOSTS, Kind, Operation, Schedule, Shape};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,25 +26,31 @@ struct Trial<'a> {
     lab: &'a str,
     dir: PathBuf,
     pki: PathBuf,
-    /// Over plain HTTP.
-    plain: bool,
+    /// What cluster there is.
+    shape: Shape,
 }
 
-pub(crate) fn run(quorate: &Path, lab: &str, dir: &Path, plain: bool, seeds: &[u64]) -> Result<(), String> {
-    let trial = Trial { quorate, lab, dir: dir.to_owned(), pki: dir.join("files/pki"), plain };
+pub(crate) fn run(quorate: &Path, lab: &str, dir: &Path, seeds: &[u64]) -> Result<(), String> {
+    let mut schedules: Vec<Schedule> = seeds.iter().copied().map(Schedule::of).collect();
+    // those of one shape together: a cluster is made where the one before it is of another
+    schedules.sort_by_key(|schedule| schedule.shape);
+    let Some(most) = schedules.iter().map(|schedule| schedule.shape).max() else { return Ok(()) };
+    let mut trial = Trial { quorate, lab, dir: dir.to_owned(), pki: dir.join("files/pki"), shape: most };
+    trial.inventory("all", &most.hosts())?;
     let (mut failed, mut fresh) = (Vec::new(), true);
     let mut worst = (0, 0);
-    for seed in seeds {
-        let schedule = Schedule::of(*seed);
+    for schedule in schedules {
+        let seed = schedule.seed;
         let began = Instant::now();
-        if fresh {
+        if fresh || trial.shape != schedule.shape {
+            trial.shape = schedule.shape;
             trial.create()?;
         }
         match trial.one(&schedule) {
             Ok(history) => {
                 fresh = false;
                 if history.longest > worst.0 {
-                    worst = (history.longest, *seed);
+                    worst = (history.longest, seed);
                 }
                 println!(
                     "PASS {seed}: {schedule} ({} s; {} writes, {} reads, longest wait {} ms)",
@@ -60,7 +66,7 @@ pub(crate) fn run(quorate: &Path, lab: &str, dir: &Path, plain: bool, seeds: &[u
                 for line in why.lines() {
                     println!("     {line}");
                 }
-                failed.push(*seed);
+                failed.push(seed);
             }
         }
     }
@@ -100,7 +106,7 @@ impl Trial<'_> {
         let _ = writeln!(
             text,
             "  vars: {{ etcd_cluster: etcd, etcd_safeguard: true, etcd_tls: {} }}",
-            !self.plain
+            !self.shape.plain
         );
         fs::write(self.dir.join(name), text).map_err(|error| format!("{name}: {error}"))
     }
@@ -141,15 +147,13 @@ impl Trial<'_> {
         }
     }
 
-    fn urls(&self) -> [String; HOSTS.len()] {
-        let scheme = if self.plain { "http" } else { "https" };
-        HOSTS.map(|host| format!("{scheme}://{host}:2379"))
+    fn urls(&self) -> Vec<String> {
+        let scheme = if self.shape.plain { "http" } else { "https" };
+        self.shape.hosts().into_iter().map(|host| format!("{scheme}://{}:2379", HOSTS[host])).collect()
     }
 
     fn create(&self) -> Result<(), String> {
-        let everybody: Vec<usize> = (0..HOSTS.len()).collect();
-        self.inventory("all", &everybody)?;
-        self.inventory("base", &[0, 1, 2])?;
+        self.inventory("base", &self.shape.members())?;
         drop(self.lab(&["heal"]));
         self.lab(&["up", "-i", "all"])?;
         self.lab(&["reset"])?;
@@ -161,7 +165,7 @@ impl Trial<'_> {
         self.inventory("target", &schedule.target())?;
         // both ends of a migration, and who leaves or comes, have their lines
         let mut named = schedule.target();
-        named.extend(0..3);
+        named.extend(self.shape.members());
         named.sort_unstable();
         named.dedup();
         self.inventory("both", &named)?;
@@ -179,12 +183,15 @@ impl Trial<'_> {
             Ok(times) => times,
             Err(why) => return Err(format!("{why}\nclient: {history:?}", history = short(&history))),
         };
-        self.verify(&prefix, &log, &[0, 1, 2])?;
+        self.verify(&prefix, &log, &self.shape.members())?;
         if history.acknowledged.len() < 10 {
             return Err(format!("the client wrote {} times only", history.acknowledged.len()));
         }
-        // a fault that began before the operation leaves a quorum that the operation must not take away
+        // a fault that began before the operation leaves a quorum that the operation must not take away; of five, two
+        // may be away: the one that is in trouble, and the one whose turn it is
+        let of_five = schedule.shape.size == 5 && schedule.target().len() >= 5;
         let limit = match schedule.fault {
+            Some(_) if of_five => LIMIT,
             Some(Fault { at, lasts, .. }) if at > 0 => lasts + AFTER,
             Some(_) => LIMIT,
             None if schedule.kill.is_some() => AFTER,
@@ -229,11 +236,7 @@ impl Trial<'_> {
         if let Operation::Replace(host) = schedule.operation {
             self.lab(&["ssh", HOSTS[host], "systemctl stop etcd; rm -rf /data/etcd/member"])?;
         }
-        // without certificates there is none to renew
-        let words = match schedule.operation {
-            Operation::Renew | Operation::Authority if self.plain => words(&Operation::Restart),
-            ref operation => words(operation),
-        };
+        let words = words(&schedule.operation);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let began = now();
         let mut struck = None;
@@ -301,10 +304,11 @@ impl Trial<'_> {
         }
         self.play(&["play", "playbooks/etcd-sync.yml", "-i", "base", "-e", "etcd_sync_destroy=2"], "sync")
             .map_err(|why| format!("{why}\n-- the run before it:\n{}", self.said("operation")))?;
+        let spare = HOSTS[self.shape.spare()];
         let beside =
-            self.lab(&["ssh", HOSTS[3], "systemctl is-active etcd; ls /data/etcd/member 2>/dev/null; true"])?;
+            self.lab(&["ssh", spare, "systemctl is-active etcd; ls /data/etcd/member 2>/dev/null; true"])?;
         if beside.lines().any(|line| line == "active" || line == "snap") {
-            return Err(format!("{} is no member, and still has an etcd: {beside}", HOSTS[3]));
+            return Err(format!("{spare} is no member, and still has an etcd: {beside}"));
         }
         Ok((began, now()))
     }
@@ -322,7 +326,8 @@ impl Trial<'_> {
             Kind::CutOut => vec!["cut", "--out", host],
             Kind::CutController => vec!["cut", "--from", "controller", host],
             Kind::CutPeers => {
-                others = HOSTS.iter().filter(|other| **other != host).flat_map(|other| ["--from", *other]);
+                let hosts = self.shape.hosts().into_iter().map(|other| HOSTS[other]);
+                others = hosts.filter(|other| *other != host).flat_map(|other| ["--from", other]);
                 ["cut"].into_iter().chain(others).chain([host]).collect()
             }
             Kind::Delay(by) => {
