@@ -438,6 +438,7 @@ impl Runner {
             return Ok(());
         }
         let loader = self.run.shared.loader();
+        let mut warned = std::collections::HashSet::new();
         for host in hosts {
             let mut all = Dict::new();
             for entry in &play.vars_files {
@@ -475,7 +476,18 @@ impl Runner {
                     }
                     missing = name;
                 }
-                if !found && undefined.is_none() {
+                if !found && undefined.is_some() && warned.insert(str_of(entry)) {
+                    let warning = "skipping vars_files item due to an undefined variable";
+                    self.run.tell(crate::report::Event::Warning(warning.into()));
+                }
+                if !found && undefined.is_none() && self.run.shared.options.ansible_manners {
+                    // ansible-core 2.19 goes on without a word
+                    if warned.insert(missing.clone()) {
+                        self.run.tell(crate::report::Event::Warning(format!(
+                            "vars file {missing} was not found, and is passed over"
+                        )));
+                    }
+                } else if !found && undefined.is_none() {
                     let span = task::span_of(entry, play.span);
                     return Err(Diag::error("E0202", format!("vars file {missing} was not found"))
                         .at(span)
@@ -2211,9 +2223,12 @@ impl Runner {
                     {
                         journal.rescued(&host.name);
                     }
-                    if matches!(host.health, Health::Failed | Health::Unreachable) {
+                    if host.health == Health::Unreachable {
                         host.at = host.at.max(at + 1);
                         host.forgive();
+                    } else if host.health == Health::Failed {
+                        // a failure is forgotten for the plays to come; this one is over for the host
+                        host.health = Health::Ended;
                     } else if host.health == Health::Well {
                         // a failure on its way through `always` ends here
                         host.forgive();
