@@ -131,7 +131,7 @@ fn adhoc(args: &Args, ansible: bool) -> Result<u8, Cannot> {
         });
     }
     let text: Arc<str> = format!("- {module}: {}\n", args.args).into();
-    let file = FileId::register(Path::new("<command line>"), text);
+    let file = FileId::register(Path::new(crate::report::ADHOC), text);
     let span = Span::new(file, 1, 3);
     let task = task_node(&module, &args.args, file, &ground)?;
     let mut task = task;

@@ -348,7 +348,7 @@ impl Ansible {
 }
 
 /// What `debug` shows, and what no output shows.
-fn clean(result: &mut Dict, step: &Step) {
+pub(super) fn clean(result: &mut Dict, step: &Step) {
     if !matches!(step.module(), "debug") {
         return;
     }
@@ -368,7 +368,7 @@ fn clean(result: &mut Dict, step: &Step) {
 }
 
 /// `[ERROR]: …` with each cause and its source lines.
-fn format_chain(chain: &ErrorChain) -> String {
+pub(super) fn format_chain(chain: &ErrorChain) -> String {
     let whole: Vec<&str> = chain.links.iter().map(|(text, _)| text.trim_end_matches('.')).collect();
     let mut headline = whole.join(": ");
     if whole.len() == 1 {

@@ -16,7 +16,7 @@ pub mod record;
 
 pub use ansible::{Ansible, Manner, origin};
 pub use live::{Live, Running};
-pub use minimal::Minimal;
+pub use minimal::{ADHOC, Minimal};
 
 use crate::plan::Step;
 use indexmap::IndexMap;
